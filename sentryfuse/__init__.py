@@ -1,0 +1,1 @@
+"""SentryFuse: prune a multimodal transformer for the sensors that are alive."""

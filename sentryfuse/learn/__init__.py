@@ -1,0 +1,1 @@
+"""Everything that needs torch: blocks, backbones, the gate as a module, training."""

@@ -1,0 +1,21 @@
+"""One place that maps ``BackboneSpec.kind`` to a module."""
+
+from __future__ import annotations
+
+from sentryfuse.errors import ConfigError
+from sentryfuse.learn.backbones.maestro import Maestro
+from sentryfuse.spec import ModelSpec
+
+_BACKBONES = {"maestro": Maestro}
+
+
+def build_backbone(spec: ModelSpec) -> Maestro:
+    """Return a freshly initialised backbone.
+
+    Raises:
+        ConfigError: The spec names a backbone that does not exist.
+    """
+    kind = spec.backbone.kind
+    if kind not in _BACKBONES:
+        raise ConfigError(f"backbone.kind must be one of {sorted(_BACKBONES)}, got {kind!r}")
+    return _BACKBONES[kind](spec)

@@ -1,0 +1,23 @@
+"""Shrinking a linear layer by rows or columns."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+def select_outputs(layer: nn.Linear, rows: Tensor) -> nn.Linear:
+    """Return a copy of ``layer`` that computes only these output features."""
+    return _from_tensors(layer.weight.detach()[rows], layer.bias.detach()[rows])
+
+
+def select_inputs(layer: nn.Linear, columns: Tensor) -> nn.Linear:
+    """Return a copy of ``layer`` that reads only these input features; the bias stays."""
+    return _from_tensors(layer.weight.detach()[:, columns], layer.bias.detach())
+
+
+def _from_tensors(weight: Tensor, bias: Tensor) -> nn.Linear:
+    out_features, in_features = weight.shape
+    layer = nn.Linear(in_features, out_features, device=weight.device, dtype=weight.dtype)
+    layer.weight = nn.Parameter(weight.clone())
+    layer.bias = nn.Parameter(bias.clone())
+    return layer

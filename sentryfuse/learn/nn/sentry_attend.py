@@ -1,0 +1,73 @@
+"""SentryAttend: sparse grouped-query attention, where only the most telling queries attend."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sentryfuse.learn.nn.attention import GroupedQueryAttention, dot_product_attention
+
+
+class SentryAttend(GroupedQueryAttention):
+    """Top-u query selection on grouped-query attention (SentryFuse, arXiv 2604.08971).
+
+    Each head keeps the u queries with the largest max-minus-mean score over a sample of keys
+    (ProbSparse, Zhou et al. 2021, Eq. 4); the others receive the mean value. Unlike there, the
+    sample is u evenly spaced keys and not a random draw, so that equal inputs give equal
+    outputs. Sequences shorter than ``sparse_from`` attend densely: below it, the selection
+    costs more time than it saves.
+
+    Args:
+        embed_dim: Width of the tokens.
+        head_dim: Width of one head.
+        kv_index: Key/value head of each query head.
+        sparse_factor: c in ``u = min(c * ceil(ln L), L)``.
+        sparse_from: Smallest number of tokens L handled sparsely.
+    """
+
+    def __init__(
+        self,
+        *,
+        embed_dim: int,
+        head_dim: int,
+        kv_index: Sequence[int],
+        sparse_factor: int,
+        sparse_from: int,
+    ) -> None:
+        super().__init__(embed_dim=embed_dim, head_dim=head_dim, kv_index=kv_index)
+        self.sparse_factor = sparse_factor
+        self.sparse_from = sparse_from
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attend with the top u queries; all arguments ``[batch, heads, time, head_dim]``."""
+        time = q.shape[2]
+        active = self._active_queries(time)
+        if active >= time:
+            return dot_product_attention(q, k, v)
+        probe = q @ k[:, :, key_sample(time, active)].transpose(-2, -1)  # [batch, heads, time, u]
+        sharpness = probe.amax(dim=-1) - probe.mean(dim=-1)
+        top = sharpness.topk(active, dim=-1).indices[..., None].expand(-1, -1, -1, q.shape[-1])
+        selected = dot_product_attention(q.gather(2, top), k, v)
+        return v.mean(dim=2, keepdim=True).expand_as(q).scatter(2, top, selected)
+
+    def _active_queries(self, time: int) -> int:
+        if time < self.sparse_from:
+            return time
+        return min(self.sparse_factor * math.ceil(math.log(time)), time)
+
+    def _shrunk(self, kv_index: list[int]) -> SentryAttend:  # type: ignore[override]
+        return SentryAttend(
+            embed_dim=self.query.in_features,
+            head_dim=self.head_dim,
+            kv_index=kv_index,
+            sparse_factor=self.sparse_factor,
+            sparse_from=self.sparse_from,
+        )
+
+
+def key_sample(time: int, count: int) -> Tensor:
+    """Indices of ``count`` evenly spaced keys out of ``time``: floor(i * time / count)."""
+    return torch.arange(count) * time // count

@@ -1,0 +1,187 @@
+"""What a model is: its modalities, task, backbone and gate, as frozen values.
+
+Every spec checks itself once, when it is made, and turns into plain JSON and back without loss.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sentryfuse.errors import ConfigError
+from sentryfuse.presence import Presence
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+# Dot products of fewer tokens than this are cheaper dense than sparse in the serving engine.
+SPARSE_FROM = 150
+
+
+def _positive(owner: str, **values: float) -> None:
+    for name, value in values.items():
+        if not value > 0:
+            raise ConfigError(f"{owner}.{name} must be positive, got {value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModalitySpec:
+    """One named sensor input: a window ``[time, channels]``."""
+
+    name: str
+    length: int
+    """Samples in a window."""
+    channels: int
+    rate_hz: float
+    """Samples per second; 0 for values that do not change in time."""
+    unit: str = ""
+    """Physical units of the channels, for people."""
+    channel_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ConfigError(f"modality name must match {_NAME.pattern}, got {self.name!r}")
+        _positive(
+            f"modality {self.name}",
+            length=self.length,
+            channels=self.channels,
+        )
+        if self.rate_hz < 0:
+            raise ConfigError(f"modality {self.name}.rate_hz must be at least 0: {self.rate_hz}")
+        if self.channel_names and len(self.channel_names) != self.channels:
+            raise ConfigError(
+                f"modality {self.name} has {self.channels} channels "
+                f"but {len(self.channel_names)} channel names"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackboneSpec:
+    """Shape of a multimodal transformer before pruning."""
+
+    kind: str = "maestro"
+    embed_dim: int = 64
+    num_heads: int = 8
+    num_kv_heads: int = 2
+    head_dim: int = 16
+    encoder_layers: int = 1
+    """Transformer layers of each modality's own encoder; each halves the tokens."""
+    fusion_layers: int = 2
+    """Layers over the concatenated tokens of the present modalities."""
+    ffn_dim: int = 256
+    num_experts: int = 4
+    expert_dim: int = 128
+    experts_per_token: int = 4
+    max_tokens: int = 25
+    """Upper bound on the patches of a window; the patch length follows from it."""
+    sparse_factor: int = 5
+    """c in u = c * ceil(ln L), the number of queries that attend in a sparse layer."""
+    sparse_from: int = SPARSE_FROM
+    """Layers with at least this many tokens use the sparse form, shorter ones the dense one."""
+
+    def __post_init__(self) -> None:
+        shape = {k: v for k, v in asdict(self).items() if isinstance(v, int)}
+        _positive("backbone", **shape)
+        if self.num_heads % self.num_kv_heads:
+            raise ConfigError(
+                f"backbone.num_heads ({self.num_heads}) must be a multiple of "
+                f"num_kv_heads ({self.num_kv_heads})"
+            )
+        if self.experts_per_token > self.num_experts:
+            raise ConfigError(
+                f"backbone.experts_per_token must be at most num_experts "
+                f"({self.num_experts}), got {self.experts_per_token}"
+            )
+
+    def patch_length(self, modality: ModalitySpec) -> int:
+        """Samples in one patch of this modality."""
+        return math.ceil(modality.length / self.max_tokens)
+
+    def num_patches(self, modality: ModalitySpec) -> int:
+        """Patches of one window; the last one is padded with zeros."""
+        return math.ceil(modality.length / self.patch_length(modality))
+
+    def encoder_tokens(self, modality: ModalitySpec) -> tuple[int, ...]:
+        """Tokens seen by each encoder layer, then the tokens handed to the fusion."""
+        tokens = [self.num_patches(modality)]
+        for _ in range(self.encoder_layers):
+            tokens.append(math.ceil(tokens[-1] / 2))
+        return tuple(tokens)
+
+    def active_queries(self, tokens: int) -> int:
+        """Queries that attend in a layer of ``tokens`` tokens: u, or all of them if dense."""
+        if tokens < self.sparse_from:
+            return tokens
+        return min(self.sparse_factor * math.ceil(math.log(tokens)), tokens)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSpec:
+    """What the model answers: one class out of several."""
+
+    name: str
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.class_names) < 2:
+            raise ConfigError(f"task {self.name} needs two classes or more")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """A whole model: task, modalities, backbone and gate width."""
+
+    task: TaskSpec
+    modalities: tuple[ModalitySpec, ...]
+    backbone: BackboneSpec
+    gate_hidden_dim: int = 16
+
+    def __post_init__(self) -> None:
+        names = self.modality_names
+        if not names:
+            raise ConfigError("a model needs at least one modality")
+        if len(set(names)) != len(names):
+            raise ConfigError(f"modality names must differ, got {list(names)}")
+        _positive("model", gate_hidden_dim=self.gate_hidden_dim)
+
+    @property
+    def modality_names(self) -> tuple[str, ...]:
+        """Names in bit order."""
+        return tuple(m.name for m in self.modalities)
+
+    @property
+    def num_classes(self) -> int:
+        """Classes of the task."""
+        return len(self.task.class_names)
+
+    @property
+    def full_presence(self) -> Presence:
+        """The presence of every modality."""
+        return Presence.full(len(self.modalities))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data; :meth:`from_json` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ModelSpec:
+        """Rebuild a spec from :meth:`to_json`'s data.
+
+        Raises:
+            ConfigError: A field is missing, unknown or makes no sense.
+        """
+        try:
+            task = data["task"]
+            return cls(
+                task=TaskSpec(name=task["name"], class_names=tuple(task["class_names"])),
+                modalities=tuple(
+                    ModalitySpec(**{**m, "channel_names": tuple(m.get("channel_names", ()))})
+                    for m in data["modalities"]
+                ),
+                backbone=BackboneSpec(**data["backbone"]),
+                gate_hidden_dim=data["gate_hidden_dim"],
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"not a model spec: {error}") from error
