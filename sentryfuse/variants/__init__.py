@@ -1,0 +1,1 @@
+"""From a mask to something that runs: sliced weights, ONNX graph, session, card. No torch."""
