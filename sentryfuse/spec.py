@@ -19,6 +19,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 # Dot products of fewer tokens than this are cheaper dense than sparse in the serving engine.
 SPARSE_FROM = 150
 
+# Mean, standard deviation, minimum and maximum of each channel.
+SUMMARY_STATISTICS = 4
+
 
 def _positive(owner: str, **values: float) -> None:
     for name, value in values.items():
@@ -76,6 +79,8 @@ class BackboneSpec:
     experts_per_token: int = 4
     max_tokens: int = 25
     """Upper bound on the patches of a window; the patch length follows from it."""
+    summary_token: bool = True
+    """Give each modality one more token: mean, deviation, minimum and maximum of its window."""
     sparse_factor: int = 5
     """c in u = c * ceil(ln L), the number of queries that attend in a sparse layer."""
     sparse_from: int = SPARSE_FROM
@@ -105,7 +110,7 @@ class BackboneSpec:
 
     def encoder_tokens(self, modality: ModalitySpec) -> tuple[int, ...]:
         """Tokens seen by each encoder layer, then the tokens handed to the fusion."""
-        tokens = [self.num_patches(modality)]
+        tokens = [self.num_patches(modality) + self.summary_token]
         for _ in range(self.encoder_layers):
             tokens.append(math.ceil(tokens[-1] / 2))
         return tuple(tokens)

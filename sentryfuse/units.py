@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sentryfuse.errors import ConfigError, MaskMismatchError
 from sentryfuse.presence import Presence
-from sentryfuse.spec import ModelSpec
+from sentryfuse.spec import SUMMARY_STATISTICS, ModelSpec
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -162,8 +162,11 @@ class Inventory:
         for i in presence:
             modality, tokens = spec.modalities[i], self._encoder_tokens[i]
             patch_dim = backbone.patch_length(modality) * modality.channels
-            macs += tokens[0] * patch_dim * d
+            macs += backbone.num_patches(modality) * patch_dim * d
             parameters += patch_dim * d + d + tokens[0] * d + tokens[-1] * d
+            if backbone.summary_token:
+                macs += SUMMARY_STATISTICS * modality.channels * d
+                parameters += SUMMARY_STATISTICS * modality.channels * d + d
             for merged in tokens[1:]:
                 macs += merged * 2 * d * d
                 parameters += 2 * d * d + d

@@ -64,6 +64,7 @@ class ModalityEncoder(nn.Module):
             channels=modality.channels,
             patch_length=shape.patch_length(modality),
             embed_dim=d,
+            summary=shape.summary_token,
         )
         self.layers = nn.ModuleList(
             TransformerLayer(shape, FeedForward(embed_dim=d, hidden_dim=shape.ffn_dim))
@@ -165,6 +166,7 @@ class Maestro(nn.Module):
         for name in absent:
             del pruned.encoders[name]
         for name, encoder in pruned.encoders.items():
+            assert isinstance(encoder, ModalityEncoder)
             for depth, layer in enumerate(encoder.layers):
                 self._shrink(layer, f"encoders.{name}.{depth}", "ffn", keep)
         for depth, layer in enumerate(pruned.fusion):

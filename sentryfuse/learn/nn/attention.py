@@ -92,7 +92,8 @@ class GroupedQueryAttention(nn.Module):
         return (base + torch.arange(self.head_dim)).flatten()
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        batch, time, _ = x.shape
+        return x.view(batch, time, -1, self.head_dim).transpose(1, 2)
 
 
 def dot_product_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -6,30 +6,51 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sentryfuse.spec import SUMMARY_STATISTICS
+
 
 class PatchEmbedding(nn.Module):
     """Cut a window into patches, project each, add a learned position (Nie et al. 2023).
+
+    A summary token may follow the patches: the statistics of the whole window, projected. On
+    windows of body-worn sensors, such statistics alone are a strong classifier, and a few
+    layers of attention do not find them by themselves.
 
     Args:
         length: Samples in a window.
         channels: Channels of a sample.
         patch_length: Samples in a patch; the last patch is padded with zeros.
         embed_dim: Width of the tokens.
+        summary: Whether to add the summary token.
     """
 
-    def __init__(self, *, length: int, channels: int, patch_length: int, embed_dim: int) -> None:
+    def __init__(
+        self, *, length: int, channels: int, patch_length: int, embed_dim: int, summary: bool
+    ) -> None:
         super().__init__()
         self.patch_length = patch_length
         self.num_patches = -(-length // patch_length)
         self.project = nn.Linear(patch_length * channels, embed_dim)
-        self.position = nn.Parameter(torch.randn(self.num_patches, embed_dim) * 0.02)
+        self.summary = nn.Linear(SUMMARY_STATISTICS * channels, embed_dim) if summary else None
+        self.position = nn.Parameter(torch.randn(self.num_patches + summary, embed_dim) * 0.02)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Turn ``[batch, length, channels]`` into ``[batch, num_patches, embed_dim]``."""
+        """Turn ``[batch, length, channels]`` into ``[batch, time, embed_dim]``."""
         padding = self.num_patches * self.patch_length - x.shape[1]
-        patches = F.pad(x, (0, 0, 0, padding)).unflatten(1, (self.num_patches, -1)).flatten(2)
-        tokens: Tensor = self.project(patches) + self.position
-        return tokens
+        padded = F.pad(x, (0, 0, 0, padding))
+        tokens: Tensor = self.project(padded.view(len(x), self.num_patches, -1))
+        if self.summary is not None:
+            tokens = torch.cat([tokens, self.summary(statistics(x))[:, None]], dim=1)
+        return tokens + self.position
+
+
+def statistics(x: Tensor) -> Tensor:
+    """Mean, standard deviation, minimum and maximum over time, ``[batch, 4 * channels]``."""
+    mean = x.mean(dim=1)
+    variance = (x - mean[:, None]).square().mean(dim=1)
+    # The small constant keeps the gradient finite where a channel does not move.
+    deviation = (variance + 1e-6).sqrt()
+    return torch.cat([mean, deviation, x.amin(dim=1), x.amax(dim=1)], dim=1)
 
 
 class PairMerge(nn.Module):
@@ -46,6 +67,7 @@ class PairMerge(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn ``[batch, time, embed_dim]`` into ``[batch, ceil(time / 2), embed_dim]``."""
-        pairs = F.pad(x, (0, 0, 0, x.shape[1] % 2)).unflatten(1, (-1, 2)).flatten(2)
+        batch, time, width = x.shape
+        pairs = F.pad(x, (0, 0, 0, time % 2)).reshape(batch, -1, 2 * width)
         merged: Tensor = self.project(pairs)
         return merged

@@ -58,7 +58,7 @@ class SentryAttend(GroupedQueryAttention):
             return time
         return min(self.sparse_factor * math.ceil(math.log(time)), time)
 
-    def _shrunk(self, kv_index: list[int]) -> SentryAttend:  # type: ignore[override]
+    def _shrunk(self, kv_index: list[int]) -> SentryAttend:
         return SentryAttend(
             embed_dim=self.query.in_features,
             head_dim=self.head_dim,

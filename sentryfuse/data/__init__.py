@@ -1,0 +1,1 @@
+"""Window data sets: reading, splitting by group, normalising, converting, simulating."""

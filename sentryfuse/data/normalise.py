@@ -1,0 +1,46 @@
+"""Per-channel standardisation, fitted on the training groups only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentryfuse.bundle import Normalisation
+from sentryfuse.data.windows import WindowSet
+
+# A channel that never moves carries nothing; dividing by its deviation would invent noise.
+_MIN_STD = 1e-6
+
+
+def fit_normalisation(train: WindowSet) -> dict[str, Normalisation]:
+    """Return mean and standard deviation of each channel, ignoring NaN.
+
+    Args:
+        train: Windows of the training groups, and of no other.
+    """
+    fitted = {}
+    for name, array in train.arrays.items():
+        values = array.astype(np.float64).reshape(-1, array.shape[-1])
+        known = np.isfinite(values)
+        count = np.maximum(known.sum(axis=0), 1)
+        mean = np.where(known, values, 0.0).sum(axis=0) / count
+        variance = np.where(known, (values - mean) ** 2, 0.0).sum(axis=0) / count
+        std = np.sqrt(variance)
+        std[std < _MIN_STD] = 1.0
+        fitted[name] = Normalisation(tuple(mean.tolist()), tuple(std.tolist()))
+    return fitted
+
+
+def standardise(
+    arrays: Mapping[str, NDArray[np.floating]], normalisation: Mapping[str, Normalisation]
+) -> dict[str, NDArray[np.float32]]:
+    """Return ``(x - mean) / std`` by modality; a value that was not measured becomes the mean."""
+    out = {}
+    for name, array in arrays.items():
+        mean = np.asarray(normalisation[name].mean, dtype=np.float32)
+        std = np.asarray(normalisation[name].std, dtype=np.float32)
+        values = (array.astype(np.float32) - mean) / std
+        out[name] = np.nan_to_num(values, copy=False, nan=0.0)
+    return out

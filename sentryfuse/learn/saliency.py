@@ -1,0 +1,60 @@
+"""The gate's teacher: how much the loss would change if a unit went, to first order."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sentryfuse.presence import Presence
+from sentryfuse.units import Inventory
+
+
+def first_order(scale_grad: Tensor) -> Tensor:
+    """Return ``mean_n |dL_n / dxi_u|`` (Michel et al. 2019; Molchanov et al. 2019).
+
+    Scaling a unit's output by a virtual factor xi = 1 makes the gradient of xi equal to the sum
+    of activation times gradient over the unit's outputs, so the saliency falls out of the
+    backward pass that training does anyway.
+
+    Args:
+        scale_grad: Gradient of the loss with respect to xi, ``[batch, num_units]``.
+
+    Returns:
+        ``[num_units]``.
+    """
+    return scale_grad.abs().mean(dim=0)
+
+
+class SaliencyTeacher:
+    """Running, per-layer normalised saliency for each presence.
+
+    Every layer's largest unit counts 1, so that layers of different depth and kind compare.
+
+    Args:
+        inventory: Units of the backbone.
+        decay: Of the exponential moving average per presence.
+    """
+
+    def __init__(self, inventory: Inventory, decay: float = 0.9) -> None:
+        self._inventory = inventory
+        self._decay = decay
+        self._targets: dict[int, Tensor] = {}
+
+    def update(self, presence: Presence, saliency: Tensor) -> Tensor:
+        """Take in one batch's saliency and return the target for this presence, ``[num_units]``."""
+        target = torch.zeros_like(saliency)
+        for layer in self._inventory.layers:
+            values = saliency[layer.units]
+            target[layer.units] = values / values.max().clamp_min(1e-12)
+        previous = self._targets.get(presence.bits, target)
+        averaged = self._decay * previous + (1 - self._decay) * target
+        self._targets[presence.bits] = averaged
+        return averaged
+
+    def state_dict(self) -> dict[int, Tensor]:
+        """Return the running targets by presence bits."""
+        return dict(self._targets)
+
+    def load_state_dict(self, state: dict[int, Tensor]) -> None:
+        """Continue from saved targets."""
+        self._targets = dict(state)
