@@ -87,7 +87,7 @@ class BackboneSpec:
     """Layers with at least this many tokens use the sparse form, shorter ones the dense one."""
 
     def __post_init__(self) -> None:
-        shape = {k: v for k, v in asdict(self).items() if isinstance(v, int)}
+        shape = {k: v for k, v in asdict(self).items() if type(v) is int}
         _positive("backbone", **shape)
         if self.num_heads % self.num_kv_heads:
             raise ConfigError(
