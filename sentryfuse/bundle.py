@@ -22,7 +22,7 @@ from safetensors.numpy import load, save
 from sentryfuse.errors import BundleError, ConfigError
 from sentryfuse.gate import Gate
 from sentryfuse.presence import Presence
-from sentryfuse.spec import ModelSpec
+from sentryfuse.spec import ModelSpec, Normalisation
 
 SCHEMA = "sentryfuse-bundle/1"
 Arrays = dict[str, NDArray[np.float32]]
@@ -31,14 +31,6 @@ _MANIFEST = "manifest.json"
 _ARRAY_FILES = ("weights.safetensors", "gate.safetensors", "simulator.safetensors")
 # A manifest is small; refusing to read a huge one keeps a hostile file from filling memory.
 _MAX_MANIFEST_BYTES = 16 * 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class Normalisation:
-    """Mean and standard deviation of each channel of one modality, from the training groups."""
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +48,18 @@ class AccuracyTable:
     def expected(self, presence: Presence, permille: int) -> float:
         """Accuracy at a ratio, interpolated linearly between the measured ones.
 
+        A presence that was not measured (there are many with ten modalities) is expected to do
+        as well as the mean of those measured with equally many modalities present.
+
         Raises:
-            BundleError: The presence was not measured.
+            BundleError: No presence of that size was measured.
         """
-        try:
-            row = self.rows[presence.bits]
-        except KeyError:
-            raise BundleError(f"accuracy table lacks presence {presence.hex}") from None
+        row = self.rows.get(presence.bits)
+        if row is None:
+            peers = [r for bits, r in self.rows.items() if bits.bit_count() == len(presence)]
+            if not peers:
+                raise BundleError(f"accuracy table has nothing like presence {presence.hex}")
+            row = tuple(np.mean(peers, axis=0).tolist())
         return float(np.interp(permille, self.permilles, row))
 
 

@@ -60,6 +60,14 @@ class ModalitySpec:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Normalisation:
+    """Mean and standard deviation of each channel of one modality, from the training groups."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneSpec:
     """Shape of a multimodal transformer before pruning."""

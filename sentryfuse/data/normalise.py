@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from sentryfuse.bundle import Normalisation
 from sentryfuse.data.windows import WindowSet
+from sentryfuse.spec import Normalisation
 
 # A channel that never moves carries nothing; dividing by its deviation would invent noise.
 _MIN_STD = 1e-6

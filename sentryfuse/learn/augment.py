@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from sentryfuse.bundle import Normalisation
 from sentryfuse.learn.settings import AugmentSettings
+from sentryfuse.spec import Normalisation
 
 
 class Augmenter:

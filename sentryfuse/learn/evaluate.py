@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sentryfuse.bundle import Normalisation
 from sentryfuse.data.normalise import standardise
 from sentryfuse.data.windows import WindowSet
 from sentryfuse.learn.backbones import Maestro
 from sentryfuse.presence import Presence
 from sentryfuse.pruning import select_units
+from sentryfuse.spec import Normalisation
 
 _BATCH = 256
 

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from sentryfuse.bundle import Normalisation
 from sentryfuse.data.windows import WindowSet
 from sentryfuse.learn.augment import Augmenter
 from sentryfuse.learn.backbones import Maestro, build_backbone
@@ -24,7 +23,7 @@ from sentryfuse.learn.saliency import SaliencyTeacher, first_order
 from sentryfuse.learn.settings import TrainingSettings
 from sentryfuse.presence import Presence
 from sentryfuse.pruning import select_units
-from sentryfuse.spec import ModelSpec
+from sentryfuse.spec import ModelSpec, Normalisation
 
 _WARMUP_FRACTION = 0.05
 _CLIP_NORM = 1.0

@@ -64,10 +64,6 @@ class TrainingSettings:
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"training.{name} must be in [0, 1), got {getattr(self, name)}")
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain data for a record."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
@@ -110,6 +106,10 @@ class Recipe:
             backbone=BackboneSpec(**backbone),
             training=TrainingSettings(**training, augment=AugmentSettings(**augment)),
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data for a record."""
+        return asdict(self)
 
 
 def _check_known(section: str, given: Mapping[str, Any], allowed: set[str]) -> None:
