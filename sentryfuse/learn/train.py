@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import platform
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from sentryfuse.learn.evaluate import accuracy_table
 from sentryfuse.learn.loop import EpochReport, GatedModel, Trainer
 from sentryfuse.learn.settings import Recipe
 from sentryfuse.presence import Presence, all_presences
+from sentryfuse.provenance import current_commit
 from sentryfuse.spec import ModelSpec, Normalisation, TaskSpec
 
 logger = logging.getLogger(__name__)
@@ -199,7 +199,7 @@ def _record(
 ) -> dict[str, Any]:
     return {
         "command": command,
-        "commit": _git_commit(),
+        "commit": current_commit(),
         "date": datetime.now(UTC).date().isoformat(),
         "data": windows.name,
         "split": {"train": list(split.train), "val": list(split.val), "test": list(split.test)},
@@ -213,16 +213,6 @@ def _record(
         },
         "accuracy_measured_on": "validation groups",
     }
-
-
-def _git_commit() -> str:
-    try:
-        done = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=5
-        )
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return done.stdout.strip()
 
 
 def _licence(windows: WindowSet) -> str:

@@ -1,0 +1,49 @@
+# `make serve` and `make test` do all the set-up they need in .venv/.
+PORT ?= 8080
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+# Real data for the tests and training that need it; see README, "Data".
+ifneq ($(wildcard ../shared/data),)
+export SENTRYFUSE_DATA ?= $(abspath ../shared/data)
+endif
+
+.PHONY: help serve test check format train-dsads clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+serve: .venv/serving ## Serve the bundles in models/ on PORT (8080); no torch, no Redis needed
+	$(BIN)/sentryfuse serve --port $(PORT)
+
+test: .venv/testing ## Install what the tests need, then check and test everything
+	scripts/check
+	$(BIN)/python -m pytest
+
+check: .venv/testing ## Format, lint, types, import contracts: what CI checks
+	scripts/check
+
+format: .venv/testing ## Rewrite the code in the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+train-dsads: .venv/testing ## Train the bundle that ships in models/ again (an hour on two cores)
+	$(BIN)/sentryfuse train --data $(SENTRYFUSE_DATA)/dsads.npz \
+	    --config configs/dsads-maestro.toml --out models/dsads-maestro/1 --resume
+
+clean: ## Remove the environment and caches
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/serving: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) --constraint constraints.txt --editable .
+	touch $@
+
+# torch by itself first: a plain dependency on it would bring gigabytes of CUDA packages.
+.venv/testing: .venv/serving
+	scripts/install-system-packages
+	$(PIP) torch==2.13.0
+	$(PIP) --constraint constraints.txt --editable '.[train,test]'
+	touch $@
