@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sentryfuse.errors import ConfigError
+from sentryfuse.spec import BackboneSpec, ModalitySpec, ModelSpec, TaskSpec
+from tests.bundles import small_spec
+
+
+def test_a_spec_survives_json() -> None:
+    spec = small_spec()
+    assert ModelSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+@pytest.mark.parametrize("missing", ["task", "modalities", "backbone", "gate_hidden_dim"])
+def test_a_spec_that_lacks_a_part_is_refused(missing: str) -> None:
+    data = small_spec().to_json()
+    del data[missing]
+    with pytest.raises(ConfigError, match=missing):
+        ModelSpec.from_json(data)
+
+
+def test_an_unknown_backbone_field_is_refused() -> None:
+    data = small_spec().to_json()
+    data["backbone"]["colour"] = 3
+    with pytest.raises(ConfigError, match="colour"):
+        ModelSpec.from_json(data)
+
+
+def test_heads_must_fill_their_groups() -> None:
+    with pytest.raises(ConfigError, match=r"num_heads \(6\) must be a multiple of"):
+        BackboneSpec(num_heads=6, num_kv_heads=4)
+
+
+@pytest.mark.parametrize("field", ["embed_dim", "ffn_dim", "encoder_layers", "max_tokens"])
+def test_sizes_must_be_positive(field: str) -> None:
+    with pytest.raises(ConfigError, match=field):
+        BackboneSpec(**{field: 0})
+
+
+@pytest.mark.parametrize("name", ["", "a.b", "../x", "-a", "a" * 65, "a b"])
+def test_a_modality_name_that_could_break_a_path_or_key_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="modality name"):
+        ModalitySpec(name=name, length=1, channels=1, rate_hz=1)
+
+
+def test_two_modalities_of_one_name_are_refused() -> None:
+    modality = ModalitySpec(name="a", length=4, channels=1, rate_hz=1)
+    with pytest.raises(ConfigError, match="differ"):
+        ModelSpec(
+            task=TaskSpec(name="t", class_names=("x", "y")),
+            modalities=(modality, modality),
+            backbone=BackboneSpec(),
+        )
+
+
+@pytest.mark.parametrize(
+    ("length", "patch", "patches"), [(125, 5, 25), (3840, 154, 25), (60, 3, 20), (1, 1, 1)]
+)
+def test_patches_cover_the_window_within_the_token_bound(
+    length: int, patch: int, patches: int
+) -> None:
+    shape = BackboneSpec(max_tokens=25)
+    modality = ModalitySpec(name="a", length=length, channels=1, rate_hz=1)
+    assert (shape.patch_length(modality), shape.num_patches(modality)) == (patch, patches)
+
+
+def test_each_encoder_layer_halves_the_tokens() -> None:
+    shape = BackboneSpec(encoder_layers=2, max_tokens=25, summary_token=False)
+    modality = ModalitySpec(name="a", length=125, channels=1, rate_hz=1)
+    assert shape.encoder_tokens(modality) == (25, 13, 7)
+
+
+def test_short_sequences_attend_densely_and_long_ones_sparsely() -> None:
+    shape = BackboneSpec(sparse_factor=5, sparse_from=150)
+    assert shape.active_queries(149) == 149
+    assert shape.active_queries(320) == 30
