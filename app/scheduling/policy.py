@@ -1,0 +1,118 @@
+"""Choosing the variant for one request: the most accurate that every budget allows.
+
+The whole policy is one order on options. Missing a budget by less is better, the most precious
+budget first (latency, accuracy, power, energy: DESIGN 5.3 concedes them in the opposite order);
+then more expected accuracy, less energy, a larger batch (DESIGN 5.8). So one minimum is the best
+plan that fits and also the best that can be done when nothing fits, and a smaller budget never
+gives a plan that costs more of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.scheduling.types import Budget, BudgetKind, Infeasible, NodeState, Plan, VariantCost
+from app.scheduling.wording import Limit, why_chosen, why_refused
+
+_CONCEDED_IN_ORDER: tuple[BudgetKind, ...] = ("energy", "power", "accuracy", "latency")
+
+
+def plan(options: Sequence[VariantCost], budget: Budget, node: NodeState) -> Plan:
+    """Choose one option for a request.
+
+    Args:
+        options: The variants there are for the request's presence, at its batch size.
+        budget: What the request may spend.
+        node: Load and state of the machine.
+
+    Returns:
+        The most accurate plan within every budget; if there is none and the budget is not
+        strict, the one that misses by least, ``feasible`` False.
+
+    Raises:
+        ValueError: ``options`` is empty.
+        Infeasible: No option keeps the node's cap, or none fits a strict budget.
+    """
+    if not options:
+        raise ValueError("there must be at least one option to plan with")
+    allowed = _under_the_cap(options, node)
+    best = min(allowed, key=lambda option: _order(option, budget, node))
+    limits = _limits(best, budget, node)
+    missed = [limit for limit in limits if limit.missed]
+    if missed and budget.strict:
+        decider = missed[0]
+        raise Infeasible(decider.kind, decider.expected, decider.asked, why_refused(decider))
+    missed_kinds = {limit.kind for limit in missed}
+    return Plan(
+        permille=best.permille,
+        batch=best.batch,
+        threads=best.threads,
+        expected_latency_s=node.elapsed_s + node.slowdown * best.latency_s,
+        expected_energy_j=best.energy_j,
+        expected_accuracy=best.expected_accuracy,
+        expected_power_w=node.power_w(best.energy_j),
+        feasible=not missed,
+        conceded=tuple(kind for kind in _CONCEDED_IN_ORDER if kind in missed_kinds),
+        reason=why_chosen(
+            best.permille, best.expected_accuracy, [*limits, *_cap(best.energy_j, node)]
+        ),
+    )
+
+
+def _under_the_cap(options: Sequence[VariantCost], node: NodeState) -> list[VariantCost]:
+    allowed = [o for o in options if not any(c.missed for c in _cap(o.energy_j, node))]
+    if not allowed:
+        (cap,) = _cap(min(option.energy_j for option in options), node)
+        raise Infeasible("cap", cap.expected, cap.asked, why_refused(cap))
+    return allowed
+
+
+def _cap(energy_j: float, node: NodeState) -> list[Limit]:
+    """The node's cap beside what this energy makes of it; empty without a cap."""
+    if node.power_cap_w is None:
+        return []
+    power = node.power_w(energy_j)
+    return [Limit("cap", node.power_cap_w, power, power > node.power_cap_w)]
+
+
+def _limits(option: VariantCost, budget: Budget, node: NodeState) -> list[Limit]:
+    """Every budget that was given beside what the option takes of it, most precious first."""
+    factor = node.slowdown + node.slowdown_margin
+    latency = node.elapsed_s + factor * option.latency_s
+    power = node.power_w(option.energy_j)
+    limits = []
+    if budget.latency_s is not None:
+        limits.append(Limit("latency", budget.latency_s, latency, latency > budget.latency_s))
+    if budget.accuracy_floor is not None:
+        accuracy, floor = option.expected_accuracy, budget.accuracy_floor
+        limits.append(Limit("accuracy", floor, accuracy, accuracy < floor))
+    if budget.power_w is not None:
+        limits.append(Limit("power", budget.power_w, power, power > budget.power_w))
+    if budget.energy_j is not None:
+        energy = option.energy_j
+        limits.append(Limit("energy", budget.energy_j, energy, energy > budget.energy_j))
+    return limits
+
+
+def _miss(limit: Limit) -> tuple[float, float]:
+    """How badly a limit is missed: not at all, or the worse the further what is expected lies."""
+    if not limit.missed:
+        return (0.0, 0.0)
+    return (1.0, -limit.expected if limit.kind == "accuracy" else limit.expected)
+
+
+def _order(option: VariantCost, budget: Budget, node: NodeState) -> tuple[object, ...]:
+    """Sort key: the misses, most precious budget first, then what is better to have.
+
+    Every field takes part, so options of equal key are equal and their order can't matter.
+    """
+    return (
+        *(_miss(limit) for limit in _limits(option, budget, node)),
+        -option.expected_accuracy,
+        option.energy_j,
+        -option.batch,
+        option.latency_s,
+        option.permille,
+        option.flops,
+        option.threads,
+    )

@@ -1,0 +1,91 @@
+"""Plans and refusals in words a person understands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.scheduling.types import Kind
+
+_DECIDER: dict[Kind, str] = {
+    "latency": "fastest variant",
+    "accuracy": "most accurate variant",
+    "power": "variant of least power",
+    "energy": "variant of least energy",
+    "cap": "variant of least power",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One budget beside what an option is expected to take of it."""
+
+    kind: Kind
+    asked: float
+    expected: float
+    missed: bool
+
+
+def quantity(kind: Kind, value: float) -> str:
+    """Write a value of this kind of budget with a unit of handy size."""
+    if kind == "accuracy":
+        return f"{value:.3f}"
+    if kind in ("power", "cap"):
+        return f"{_figure(value)} W"
+    unit = "s" if kind == "latency" else "J"
+    return f"{_figure(value)} {unit}" if value >= 1 else f"{_figure(value * 1e3)} m{unit}"
+
+
+def why_chosen(permille: int, accuracy: float, limits: Sequence[Limit]) -> str:
+    """Say why a variant was chosen, with what was asked and is expected of every budget.
+
+    Args:
+        permille: Pruning ratio of the variant, in thousandths.
+        accuracy: Its expected accuracy.
+        limits: Budgets and the node's cap, the most precious first.
+    """
+    missed = [limit for limit in limits if limit.missed]
+    decider = _DECIDER[missed[0].kind] if missed else f"most accurate variant ({accuracy:.3f})"
+    sentence = f"rho {permille / 1000:g}: {decider}"
+    if met := _join([_met(limit) for limit in limits if not limit.missed]):
+        sentence += f" expected {met}"
+    if missed:
+        sentence += ", but " + _join([_missed(limit) for limit in missed])
+    return sentence if limits else f"{sentence}, no budget was given"
+
+
+def why_refused(limit: Limit) -> str:
+    """Say which budget can't be met and what it would have to be."""
+    name = {"cap": "the node's power cap", "accuracy": "the accuracy floor"}.get(
+        limit.kind, f"the {limit.kind} budget"
+    )
+    bound = "most" if limit.kind == "accuracy" else "least"
+    return (
+        f"no variant keeps {name} of {quantity(limit.kind, limit.asked)}: "
+        f"the {bound} possible is {quantity(limit.kind, limit.expected)}"
+    )
+
+
+def _figure(value: float) -> str:
+    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+
+
+def _met(limit: Limit) -> str:
+    asked, expected = quantity(limit.kind, limit.asked), quantity(limit.kind, limit.expected)
+    if limit.kind == "accuracy":
+        return f"at least {asked} accurate ({expected})"
+    if limit.kind == "cap":
+        return f"under the node's cap of {asked} ({expected})"
+    return f"within {asked} ({expected})"
+
+
+def _missed(limit: Limit) -> str:
+    asked, expected = quantity(limit.kind, limit.asked), quantity(limit.kind, limit.expected)
+    subject = "an accuracy of " if limit.kind == "accuracy" else ""
+    return f"{subject}{expected} is expected where {asked} was asked"
+
+
+def _join(phrases: Sequence[str]) -> str:
+    if len(phrases) < 2:
+        return "".join(phrases)
+    return ", ".join(phrases[:-1]) + " and " + phrases[-1]
