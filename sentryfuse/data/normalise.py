@@ -10,12 +10,17 @@ from numpy.typing import NDArray
 from sentryfuse.data.windows import WindowSet
 from sentryfuse.spec import Normalisation
 
-# A channel that never moves carries nothing; dividing by its deviation would invent noise.
-_MIN_STD = 1e-6
+# A channel whose deviation is below this part of its mean (or below the smallest float32) never
+# moves: what is left is rounding, and dividing by it would invent a signal.
+_MIN_RELATIVE_STD = 1e-6
+_MIN_STD = 1e-30
 
 
 def fit_normalisation(train: WindowSet) -> dict[str, Normalisation]:
-    """Return mean and standard deviation of each channel, ignoring NaN.
+    """Return mean and standard deviation of each channel.
+
+    NaN is not measured; so is infinity, which is what an overflow leaves in float16. A channel
+    that never moves, or was never measured, gets a deviation of 1.
 
     Args:
         train: Windows of the training groups, and of no other.
@@ -28,7 +33,7 @@ def fit_normalisation(train: WindowSet) -> dict[str, Normalisation]:
         mean = np.where(known, values, 0.0).sum(axis=0) / count
         variance = np.where(known, (values - mean) ** 2, 0.0).sum(axis=0) / count
         std = np.sqrt(variance)
-        std[std < _MIN_STD] = 1.0
+        std[std < np.maximum(_MIN_STD, _MIN_RELATIVE_STD * np.abs(mean))] = 1.0
         fitted[name] = Normalisation(tuple(mean.tolist()), tuple(std.tolist()))
     return fitted
 
@@ -42,5 +47,5 @@ def standardise(
         mean = np.asarray(normalisation[name].mean, dtype=np.float32)
         std = np.asarray(normalisation[name].std, dtype=np.float32)
         values = (array.astype(np.float32) - mean) / std
-        out[name] = np.nan_to_num(values, copy=False, nan=0.0)
+        out[name] = np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
     return out
