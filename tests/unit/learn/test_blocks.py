@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="the blocks need torch (extra: train)")
+
+from sentryfuse.learn.nn import (  # noqa: E402
+    FeedForward,
+    GroupedQueryAttention,
+    MixtureOfExperts,
+    PairMerge,
+    PatchEmbedding,
+    SentryAttend,
+)
+from sentryfuse.learn.nn.patches import statistics  # noqa: E402
+from sentryfuse.learn.nn.sentry_attend import key_sample  # noqa: E402
+
+EXACT = {"rtol": 0, "atol": 1e-12}
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+def tokens(time: int = 7, width: int = 16) -> torch.Tensor:
+    return torch.randn(3, time, width, dtype=torch.float64)
+
+
+def sparse(kv_index: list[int], sparse_from: int) -> SentryAttend:
+    layer = SentryAttend(
+        embed_dim=16, head_dim=8, kv_index=kv_index, sparse_factor=2, sparse_from=sparse_from
+    )
+    return layer.double()
+
+
+@pytest.mark.parametrize("heads", [[0, 2, 3], [1], [2, 3], [0, 1, 2, 3]])
+def test_removing_heads_equals_scaling_them_to_zero(heads: list[int]) -> None:
+    attention = GroupedQueryAttention(embed_dim=16, head_dim=8, kv_index=[0, 0, 1, 1]).double()
+    x = tokens()
+    scale = torch.zeros(1, 4, dtype=torch.float64)
+    scale[:, heads] = 1.0
+
+    pruned = attention.select_heads(heads)
+
+    torch.testing.assert_close(pruned(x), attention(x, head_scale=scale), **EXACT)
+
+
+def test_a_group_without_heads_takes_its_key_and_value_along() -> None:
+    attention = GroupedQueryAttention(embed_dim=16, head_dim=8, kv_index=[0, 0, 1, 1])
+    assert attention.select_heads([2, 3]).num_kv_heads == 1
+
+
+def test_an_attention_layer_keeps_a_head() -> None:
+    attention = GroupedQueryAttention(embed_dim=16, head_dim=8, kv_index=[0, 0])
+    with pytest.raises(ValueError, match="at least one head"):
+        attention.select_heads([])
+
+
+def test_grouped_attention_equals_the_library_kernel() -> None:
+    q, k, v = (torch.randn(2, 4, 9, 8, dtype=torch.float64) for _ in range(3))
+    attention = GroupedQueryAttention(embed_dim=16, head_dim=8, kv_index=[0, 0, 1, 1])
+    expected = torch.nn.functional.scaled_dot_product_attention(q, k, v)
+    torch.testing.assert_close(attention.attend(q, k, v), expected, **EXACT)
+
+
+def test_a_short_sequence_attends_densely() -> None:
+    layer, x = sparse([0, 0, 1, 1], sparse_from=8), tokens(time=7)
+    dense = GroupedQueryAttention(embed_dim=16, head_dim=8, kv_index=[0, 0, 1, 1]).double()
+    dense.load_state_dict(layer.state_dict())
+    torch.testing.assert_close(layer(x), dense(x), **EXACT)
+
+
+def test_sparse_attention_gives_the_mean_value_to_queries_that_do_not_attend() -> None:
+    layer = sparse([0], sparse_from=1)
+    q, k, v = (torch.randn(1, 1, 20, 8, dtype=torch.float64) for _ in range(3))
+    out = layer.attend(q, k, v)[0, 0]
+    mean = v[0, 0].mean(dim=0)
+    attending = (out - mean).abs().amax(dim=1) > 1e-9
+    assert int(attending.sum()) == 2 * 3  # c * ceil(ln 20)
+
+
+def test_sparse_attention_chooses_the_sharpest_queries() -> None:
+    layer = sparse([0], sparse_from=1)
+    q, k, v = (torch.randn(1, 1, 20, 8, dtype=torch.float64) for _ in range(3))
+    q[0, 0, 13] *= 50
+    dense = GroupedQueryAttention(embed_dim=16, head_dim=8, kv_index=[0]).attend(q, k, v)
+    torch.testing.assert_close(layer.attend(q, k, v)[0, 0, 13], dense[0, 0, 13], **EXACT)
+
+
+def test_sparse_attention_gives_equal_answers_to_equal_inputs() -> None:
+    layer, x = sparse([0, 0, 1, 1], sparse_from=1), tokens(time=40)
+    torch.testing.assert_close(layer(x), layer(x), rtol=0, atol=0)
+
+
+def test_removing_heads_is_exact_in_the_sparse_form_too() -> None:
+    layer, x = sparse([0, 0, 1, 1], sparse_from=1), tokens(time=40)
+    scale = torch.tensor([[1.0, 0.0, 0.0, 1.0]], dtype=torch.float64)
+    torch.testing.assert_close(layer.select_heads([0, 3])(x), layer(x, head_scale=scale), **EXACT)
+
+
+def test_sampled_keys_are_spread_over_the_sequence() -> None:
+    assert key_sample(20, 5).tolist() == [0, 4, 8, 12, 16]
+
+
+def test_removing_channels_equals_scaling_them_to_zero() -> None:
+    block, x = FeedForward(embed_dim=16, hidden_dim=6).double(), tokens()
+    scale = torch.tensor([[1.0, 0.0, 1.0, 1.0, 0.0, 0.0]], dtype=torch.float64)
+    pruned = block.select_channels([0, 2, 3])
+    torch.testing.assert_close(pruned(x), block(x, channel_scale=scale), **EXACT)
+
+
+@pytest.mark.parametrize("experts_per_token", [1, 2, 3])
+def test_removing_expert_channels_equals_scaling_them_to_zero(experts_per_token: int) -> None:
+    block = MixtureOfExperts(
+        embed_dim=16,
+        expert_index=[0, 0, 1, 1, 2, 2],
+        num_experts=3,
+        experts_per_token=experts_per_token,
+    ).double()
+    x = tokens()
+    scale = torch.tensor([[1.0, 0.0, 0.0, 0.0, 1.0, 1.0]], dtype=torch.float64)
+    pruned = block.select_channels([0, 4, 5])
+    torch.testing.assert_close(pruned(x), block(x, channel_scale=scale), **EXACT)
+
+
+def test_only_the_best_experts_of_a_token_take_part() -> None:
+    block = MixtureOfExperts(
+        embed_dim=16, expert_index=[0, 1, 2], num_experts=3, experts_per_token=2
+    ).double()
+    weights = block.routing(tokens())
+    assert ((weights > 0).sum(dim=-1) == 2).all()
+    torch.testing.assert_close(weights.sum(dim=-1), torch.full((3, 7), 2.0, dtype=torch.float64))
+
+
+def test_the_last_patch_is_padded_with_zeros() -> None:
+    embed = PatchEmbedding(length=7, channels=2, patch_length=3, embed_dim=4, summary=False)
+    x = torch.randn(1, 7, 2)
+    padded = torch.cat([x, torch.zeros(1, 2, 2)], dim=1).reshape(1, 3, 6)
+    torch.testing.assert_close(embed(x), embed.project(padded) + embed.position)
+
+
+def test_the_summary_token_comes_last_and_ignores_order_in_time() -> None:
+    embed = PatchEmbedding(length=8, channels=2, patch_length=4, embed_dim=4, summary=True)
+    x = torch.randn(1, 8, 2)
+    shuffled = x[:, torch.randperm(8)]
+    torch.testing.assert_close(embed(x)[:, 2], embed(shuffled)[:, 2])
+    assert embed(x).shape == (1, 3, 4)
+
+
+def test_statistics_are_mean_deviation_minimum_and_maximum() -> None:
+    x = torch.tensor([[[1.0], [3.0]]])
+    torch.testing.assert_close(statistics(x), torch.tensor([[2.0, 1.0, 1.0, 3.0]]))
+
+
+@pytest.mark.parametrize(("time", "merged"), [(6, 3), (7, 4), (1, 1)])
+def test_pair_merge_halves_the_tokens_rounding_up(time: int, merged: int) -> None:
+    assert PairMerge(embed_dim=16)(torch.randn(2, time, 16)).shape == (2, merged, 16)

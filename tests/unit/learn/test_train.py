@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs torch (extra: train)")
+
+from sentryfuse.bundle import read_bundle  # noqa: E402
+from sentryfuse.errors import ConfigError  # noqa: E402
+from sentryfuse.learn.settings import Recipe  # noqa: E402
+from sentryfuse.learn.train import TrainingProgress, train_bundle  # noqa: E402
+from sentryfuse.presence import Presence  # noqa: E402
+
+SMALL = {
+    "embed_dim": 12,
+    "num_heads": 4,
+    "head_dim": 4,
+    "ffn_dim": 16,
+    "num_experts": 2,
+    "expert_dim": 8,
+    "experts_per_token": 2,
+    "fusion_layers": 1,
+    "max_tokens": 6,
+}
+
+
+def recipe(**training: object) -> Recipe:
+    settings = {"epochs": 2, "batch_size": 16, "threads": 1, **training}
+    return Recipe.from_mapping({"backbone": SMALL, "training": settings})
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two sensors, three classes told apart by a level in each; six groups."""
+    rng = np.random.default_rng(0)
+    label = np.arange(180) % 3
+    level = label[:, None, None]
+    path = tmp_path_factory.mktemp("data") / "levels.npz"
+    np.savez(
+        path,
+        a=(2 * level + rng.normal(0, 0.5, (180, 24, 3))).astype(np.float16),
+        b=(rng.normal(0, 0.5, (180, 10, 1)) - 2 * level).astype(np.float32),
+        label=label,
+        group=np.arange(180) // 30,
+    )
+    return path
+
+
+def test_training_learns_and_ships_a_bundle_that_reads(data: Path, tmp_path: Path) -> None:
+    seen: list[TrainingProgress] = []
+    out = train_bundle(
+        data,
+        tmp_path / "bundle",
+        recipe(epochs=12, learning_rate=5e-3, ema_decay=0.9),
+        run_dir=tmp_path / "run",
+        on_progress=seen.append,
+    )
+    bundle = read_bundle(out)
+    assert bundle.accuracy.expected(Presence.full(2), 0) > 0.8
+    assert set(bundle.training["split"]["train"]).isdisjoint(bundle.training["split"]["test"])
+    assert [p.done for p in seen if p.phase == "train"] == list(range(1, 13))
+    assert [p.total for p in seen if p.phase == "measure"] == [3, 3, 3]
+
+
+def test_normalisation_knows_only_the_training_groups(data: Path, tmp_path: Path) -> None:
+    bundle = read_bundle(
+        train_bundle(data, tmp_path / "b", recipe(epochs=1), run_dir=tmp_path / "run")
+    )
+    content = np.load(data)
+    chosen = np.isin(content["group"], bundle.training["split"]["train"])
+    expected = content["b"][chosen].mean(dtype=np.float64)
+    assert bundle.normalisation["b"].mean[0] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(data: Path, tmp_path: Path) -> None:
+    class PowerCutError(Exception):
+        pass
+
+    def cut(progress: TrainingProgress) -> None:
+        if progress.done == 1:
+            raise PowerCutError
+
+    whole = train_bundle(data, tmp_path / "whole", recipe(), run_dir=tmp_path / "run1")
+    with pytest.raises(PowerCutError):
+        train_bundle(data, tmp_path / "parts", recipe(), run_dir=tmp_path / "run2", on_progress=cut)
+    parts = train_bundle(data, tmp_path / "parts", recipe(), run_dir=tmp_path / "run2", resume=True)
+    for name, array in read_bundle(whole).weights.items():
+        np.testing.assert_allclose(read_bundle(parts).weights[name], array, atol=1e-6)
+
+
+def test_a_run_of_another_recipe_is_not_resumed(data: Path, tmp_path: Path) -> None:
+    train_bundle(data, tmp_path / "a", recipe(epochs=1), run_dir=tmp_path / "run")
+    with pytest.raises(ConfigError, match="another recipe"):
+        train_bundle(data, tmp_path / "b", recipe(epochs=2), run_dir=tmp_path / "run", resume=True)
+
+
+def test_training_without_elastic_steps_trains_the_gate_through_soft_scores(
+    data: Path, tmp_path: Path
+) -> None:
+    bundles = [
+        read_bundle(
+            train_bundle(
+                data,
+                tmp_path / name,
+                recipe(epochs=2, elastic=elastic),
+                run_dir=tmp_path / f"run-{name}",
+            )
+        )
+        for name, elastic in (("plain", False), ("elastic", True))
+    ]
+    plain, elastic = (b.gate.scores(Presence.full(2)) for b in bundles)
+    assert plain.std() > 0
+    assert not np.allclose(plain, elastic)
