@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from sentryfuse.bundle import AccuracyTable, Arrays, Bundle, Normalisation
+from sentryfuse.bundle import AccuracyTable, Arrays, Bundle
 from sentryfuse.presence import all_presences
-from sentryfuse.spec import BackboneSpec, ModalitySpec, ModelSpec, TaskSpec
+from sentryfuse.spec import BackboneSpec, ModalitySpec, ModelSpec, Normalisation, TaskSpec
 from sentryfuse.units import Inventory
 from sentryfuse.variants.weights import weight_shapes
 

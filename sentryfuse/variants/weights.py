@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentryfuse.errors import BundleError, ConfigError
-from sentryfuse.spec import BackboneSpec, ModelSpec
+from sentryfuse.spec import SUMMARY_STATISTICS, BackboneSpec, ModelSpec
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -52,6 +52,9 @@ def _maestro(spec: ModelSpec) -> Shapes:
         tokens = shape.encoder_tokens(modality)
         patch_dim = shape.patch_length(modality) * modality.channels
         shapes |= _linear(f"{scope}.embedding.project", patch_dim, d)
+        if shape.summary_token:
+            statistics = SUMMARY_STATISTICS * modality.channels
+            shapes |= _linear(f"{scope}.embedding.summary", statistics, d)
         shapes[f"{scope}.embedding.position"] = (tokens[0], d)
         for depth in range(shape.encoder_layers):
             layer = f"{scope}.layers.{depth}"

@@ -1,0 +1,1 @@
+"""ONNX graphs of pruned backbones, written node by node from a bundle's weights."""
