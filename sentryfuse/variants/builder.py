@@ -1,0 +1,112 @@
+"""From a bundle to variants: gate, mask, sliced weights, graph, session, card."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from sentryfuse.bundle import Bundle
+from sentryfuse.errors import ConfigError, MaskMismatchError
+from sentryfuse.presence import Presence
+from sentryfuse.pruning import Mask, permille, select_units
+from sentryfuse.units import Inventory
+from sentryfuse.variants.card import write_card
+from sentryfuse.variants.graphs.maestro import write_maestro
+from sentryfuse.variants.variant import Variant, open_session
+from sentryfuse.variants.weights import check_weights
+
+logger = logging.getLogger(__name__)
+
+_WRITERS: dict[str, Callable[[Bundle, Inventory, Mask], bytes]] = {"maestro": write_maestro}
+
+
+class VariantBuilder:
+    """Makes masks and variants of one bundle; any number of threads may share it.
+
+    Args:
+        bundle: The model.
+        threads: Threads that one run of a variant may use.
+
+    Raises:
+        BundleError: The bundle's weights are not its spec's.
+        ConfigError: ``threads`` is not positive.
+    """
+
+    def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
+        if threads < 1:
+            raise ConfigError(f"threads must be at least 1, got {threads}")
+        check_weights(bundle.spec, bundle.weights)
+        self.bundle = bundle
+        self.inventory = Inventory(bundle.spec)
+        self._gate = bundle.gate
+        self._threads = threads
+        self._dense_bytes: dict[Presence, int] = {}
+
+    def mask(self, presence: Presence, ratio: float) -> Mask:
+        """Return what the gate keeps for this presence at this pruning ratio.
+
+        Raises:
+            ConfigError: ``ratio`` is not in [0, 1).
+        """
+        thousandths = permille(ratio)
+        scores = self._gate.scores(presence)
+        keep = select_units(scores, self.inventory, presence, thousandths / 1000)
+        return Mask(presence, thousandths, keep)
+
+    def build(self, mask: Mask) -> Variant:
+        """Make a mask physical.
+
+        Raises:
+            MaskMismatchError: The mask is not of this bundle, or leaves a layer empty.
+        """
+        self._check(mask)
+        started = time.perf_counter()
+        graph = self._write(mask)
+        card = write_card(
+            self.bundle,
+            self.inventory,
+            mask,
+            memory_bytes=len(graph),
+            dense_bytes=self._size_unpruned(mask, len(graph)),
+        )
+        variant = Variant(card, open_session(graph, threads=self._threads))
+        elapsed_ms = 1e3 * (time.perf_counter() - started)
+        logger.debug(
+            "built presence %s at %d permille in %.1f ms",
+            mask.presence.hex,
+            mask.permille,
+            elapsed_ms,
+        )
+        return variant
+
+    def _write(self, mask: Mask) -> bytes:
+        return _WRITERS[self.bundle.spec.backbone.kind](self.bundle, self.inventory, mask)
+
+    def _size_unpruned(self, mask: Mask, size: int) -> int:
+        """Return the size of the unpruned graph; ``size`` is that of ``mask``'s graph."""
+        presence = mask.presence
+        if presence not in self._dense_bytes:
+            active = self.inventory.active(presence)
+            dense = np.array_equal(mask.keep, active)
+            self._dense_bytes[presence] = (
+                size if dense else len(self._write(Mask(presence, 0, active)))
+            )
+        return self._dense_bytes[presence]
+
+    def _check(self, mask: Mask) -> None:
+        modalities = len(self.bundle.spec.modalities)
+        if mask.presence.size != modalities:
+            raise MaskMismatchError(
+                f"mask is for {mask.presence.size} modalities, the model has {modalities}"
+            )
+        if mask.keep.shape != (self.inventory.num_units,):
+            raise MaskMismatchError(
+                f"mask must have {self.inventory.num_units} units, got {mask.keep.shape}"
+            )
+        for layer in self.inventory.layers:
+            needed = self.inventory.tokens(layer, mask.presence) > 0
+            if needed and not mask.keep[layer.units].any():
+                raise MaskMismatchError(f"mask leaves no unit in layer {layer.name}")

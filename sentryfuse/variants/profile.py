@@ -1,0 +1,160 @@
+"""What inference costs on this host: measured once, then asked by FLOPs and batch size."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from sentryfuse.errors import ConfigError
+from sentryfuse.presence import Presence
+from sentryfuse.spec import ModelSpec
+from sentryfuse.variants.builder import VariantBuilder
+from sentryfuse.variants.cost_grid import CostGrid
+from sentryfuse.variants.host import host_fingerprint
+from sentryfuse.variants.variant import Variant
+
+_WARM_UP_RUNS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileSample:
+    """One measurement: what a whole batch took."""
+
+    flops: int
+    """Of one sample of the batch."""
+    batch: int
+    latency_s: float
+    cpu_s: float
+
+    def __post_init__(self) -> None:
+        costs = (self.latency_s, self.cpu_s)
+        if self.flops < 1 or self.batch < 1 or not all(0 < c < math.inf for c in costs):
+            raise ConfigError(f"a profile sample must hold positive, finite numbers, got {self}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a whole batch is expected to take."""
+
+    latency_s: float
+    cpu_s: float
+
+
+@dataclass(frozen=True)
+class HostProfile:
+    """Measured cost of inference on one kind of host, for one bundle.
+
+    Estimates never fall with more FLOPs or a larger batch, whatever the noise in the samples:
+    a planner may rely on the smaller variant being the faster one.
+
+    Args:
+        fingerprint: The kind of host (:func:`host_fingerprint`).
+        bundle_digest: The model that was measured.
+        samples: At least one.
+    """
+
+    fingerprint: str
+    bundle_digest: str
+    samples: tuple[ProfileSample, ...]
+
+    def __post_init__(self) -> None:
+        if not self.samples:
+            raise ConfigError("a host profile needs at least one sample")
+
+    def estimate(self, flops: int, batch: int) -> Estimate:
+        """Interpolate between the samples; beyond the largest, cost grows in proportion.
+
+        Args:
+            flops: Of one sample of the batch.
+            batch: Windows in the batch.
+        """
+        return Estimate(latency_s=self._latency.at(flops, batch), cpu_s=self._cpu.at(flops, batch))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data; :meth:`from_json` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> HostProfile:
+        """Rebuild a profile from :meth:`to_json`'s data.
+
+        Raises:
+            ConfigError: The data are not a host profile.
+        """
+        try:
+            return cls(
+                fingerprint=str(data["fingerprint"]),
+                bundle_digest=str(data["bundle_digest"]),
+                samples=tuple(ProfileSample(**sample) for sample in data["samples"]),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"not a host profile: {error}") from error
+
+    @cached_property
+    def _latency(self) -> CostGrid:
+        return CostGrid.fit([(s.flops, s.batch, s.latency_s) for s in self.samples])
+
+    @cached_property
+    def _cpu(self) -> CostGrid:
+        return CostGrid.fit([(s.flops, s.batch, s.cpu_s) for s in self.samples])
+
+
+def profile_host(
+    builder: VariantBuilder,
+    *,
+    permilles: Sequence[int],
+    batches: Sequence[int] = (1, 4, 16),
+    repeats: int = 20,
+    progress: Callable[[int, int], None] | None = None,
+) -> HostProfile:
+    """Measure this host, in seconds: all modalities, and the first one alone.
+
+    Each figure is the lower quartile of its repeats: what the host does when it is left alone.
+    A busy host is the scheduler's business, which scales these figures by what it observes.
+
+    Args:
+        builder: Makes the variants that are measured.
+        permilles: Pruning ratios to measure, in thousandths.
+        batches: Batch sizes to measure.
+        repeats: Runs for each figure.
+        progress: Called with the number of variants measured and to measure.
+    """
+    size = len(builder.bundle.spec.modalities)
+    presences = dict.fromkeys((Presence.full(size), Presence.of((0,), size)))
+    plan = [(presence, permille) for presence in presences for permille in permilles]
+    samples: list[ProfileSample] = []
+    for done, (presence, permille) in enumerate(plan):
+        if progress is not None:
+            progress(done, len(plan))
+        variant = builder.build(builder.mask(presence, permille / 1000))
+        samples += [_measure(variant, builder.bundle.spec, batch, repeats) for batch in batches]
+    if progress is not None:
+        progress(len(plan), len(plan))
+    return HostProfile(host_fingerprint(), builder.bundle.digest, tuple(samples))
+
+
+def _measure(variant: Variant, spec: ModelSpec, batch: int, repeats: int) -> ProfileSample:
+    windows = {
+        m.name: np.ones((batch, m.length, m.channels), dtype=np.float32)
+        for m in (spec.modalities[i] for i in variant.card.presence)
+    }
+    for _ in range(_WARM_UP_RUNS):
+        variant.run(windows)
+    latency_s, cpu_s = [], []
+    for _ in range(repeats):
+        cpu_started, started = time.process_time(), time.perf_counter()
+        variant.run(windows)
+        latency_s.append(time.perf_counter() - started)
+        cpu_s.append(time.process_time() - cpu_started)
+    return ProfileSample(
+        flops=variant.card.flops,
+        batch=batch,
+        latency_s=float(np.quantile(latency_s, 0.25)),
+        cpu_s=float(np.quantile(cpu_s, 0.25)),
+    )
