@@ -40,8 +40,12 @@ class SaliencyTeacher:
         self._decay = decay
         self._targets: dict[int, Tensor] = {}
 
+    def target(self, presence: Presence) -> Tensor | None:
+        """Return the target for this presence, ``[num_units]``; None before its first batch."""
+        return self._targets.get(presence.bits)
+
     def update(self, presence: Presence, saliency: Tensor) -> Tensor:
-        """Take in one batch's saliency and return the target for this presence, ``[num_units]``."""
+        """Take in one batch's saliency and return the new target, ``[num_units]``."""
         target = torch.zeros_like(saliency)
         for layer in self._inventory.layers:
             values = saliency[layer.units]

@@ -9,7 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from sentryfuse.learn.nn.linear import select_inputs, select_outputs
+from sentryfuse.learn.nn.linear import scaled_linear, select_inputs, select_outputs
 
 
 class GroupedQueryAttention(nn.Module):
@@ -36,6 +36,10 @@ class GroupedQueryAttention(nn.Module):
         self.key = nn.Linear(embed_dim, kv_width)
         self.value = nn.Linear(embed_dim, kv_width)
         self.output = nn.Linear(width, embed_dim)
+        heads_per_group = self.num_heads // self.num_kv_heads
+        self._groups_are_even = list(kv_index) == [
+            h // heads_per_group for h in range(len(kv_index))
+        ]
         self.register_buffer("kv_index", torch.tensor(list(kv_index)), persistent=False)
 
     def forward(self, x: Tensor, *, head_scale: Tensor | None = None) -> Tensor:
@@ -48,19 +52,34 @@ class GroupedQueryAttention(nn.Module):
         Returns:
             ``[batch, time, embed_dim]``.
         """
-        batch, time, _ = x.shape
         q = self._split(self.query(x))  # [batch, heads, time, head_dim]
-        k = self._split(self.key(x))[:, self.kv_index]
-        v = self._split(self.value(x))[:, self.kv_index]
+        k = self._split(self.key(x))  # [batch, kv heads, time, head_dim]
+        v = self._split(self.value(x))
         heads = self.attend(q, k, v)  # [batch, heads, time, head_dim]
-        if head_scale is not None:
+        if head_scale is not None and len(head_scale) > 1:
             heads = heads * head_scale[:, :, None, None]
-        out: Tensor = self.output(heads.transpose(1, 2).reshape(batch, time, -1))
-        return out
+            head_scale = None
+        merged = heads.transpose(1, 2).flatten(2)  # [batch, time, heads * head_dim]
+        if head_scale is not None:
+            head_scale = head_scale.repeat_interleave(self.head_dim, dim=1)
+        return scaled_linear(self.output, merged, head_scale)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Scaled dot-product attention; all arguments ``[batch, heads, time, head_dim]``."""
-        return dot_product_attention(q, k, v)
+        """Scaled dot-product attention.
+
+        Args:
+            q: Queries, ``[batch, heads, time, head_dim]``.
+            k: Keys, ``[batch, kv heads, time, head_dim]``.
+            v: Values, like ``k``.
+
+        Returns:
+            Head outputs, like ``q``.
+        """
+        if not self._groups_are_even:
+            return dot_product_attention(q, k[:, self.kv_index], v[:, self.kv_index])
+        # Heads of a group stand behind one another in time: keys and values are not copied.
+        grouped = q.reshape(k.shape[0], k.shape[1], -1, self.head_dim)
+        return dot_product_attention(grouped, k, v).view_as(q)
 
     def select_heads(self, heads: Sequence[int]) -> Self:
         """Return a layer with only these query heads, and the key/value heads they read.
@@ -102,5 +121,5 @@ def dot_product_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     At the few dozen tokens we train on, this is faster on a CPU than the fused kernel, and
     every product is visible to a FLOP counter.
     """
-    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
+    scores = (q / math.sqrt(q.shape[-1])) @ k.transpose(-2, -1)
     return scores.softmax(dim=-1) @ v

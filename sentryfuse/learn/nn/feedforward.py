@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sentryfuse.learn.nn.linear import select_inputs, select_outputs
+from sentryfuse.learn.nn.linear import scaled_linear, select_inputs, select_outputs
 
 
 class FeedForward(nn.Module):
@@ -34,11 +34,7 @@ class FeedForward(nn.Module):
         Returns:
             ``[batch, time, embed_dim]``.
         """
-        hidden = F.gelu(self.expand(x))
-        if channel_scale is not None:
-            hidden = hidden * channel_scale[:, None, :]
-        out: Tensor = self.project(hidden)
-        return out
+        return scaled_linear(self.project, F.gelu(self.expand(x)), channel_scale)
 
     def select_channels(self, channels: Sequence[int]) -> FeedForward:
         """Return a block with only these hidden channels."""

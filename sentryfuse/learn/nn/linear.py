@@ -1,8 +1,25 @@
-"""Shrinking a linear layer by rows or columns."""
+"""Scaling and shrinking a linear layer by rows or columns."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def scaled_linear(layer: nn.Linear, x: Tensor, scale: Tensor | None) -> Tensor:
+    """Apply ``layer`` to ``x * scale``.
+
+    Args:
+        layer: Linear layer over the last axis.
+        x: ``[batch, time, features]``.
+        scale: Factor on each feature, ``[batch, features]``, or ``[1, features]`` for all rows
+            alike, which is folded into the weight: far fewer numbers to multiply.
+    """
+    if scale is None:
+        return F.linear(x, layer.weight, layer.bias)
+    if len(scale) == 1:
+        return F.linear(x, layer.weight * scale, layer.bias)
+    return F.linear(x * scale[:, None, :], layer.weight, layer.bias)
 
 
 def select_outputs(layer: nn.Linear, rows: Tensor) -> nn.Linear:

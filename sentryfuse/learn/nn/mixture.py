@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sentryfuse.learn.nn.linear import select_inputs, select_outputs
+from sentryfuse.learn.nn.linear import scaled_linear, select_inputs, select_outputs
 
 
 class MixtureOfExperts(nn.Module):
@@ -41,6 +41,9 @@ class MixtureOfExperts(nn.Module):
         self.router = nn.Linear(embed_dim, num_experts)
         self.expand = nn.Linear(embed_dim, len(expert_index))
         self.project = nn.Linear(len(expert_index), embed_dim)
+        width = len(expert_index) // num_experts
+        even = [e for e in range(num_experts) for _ in range(width)]
+        self._experts_are_even = list(expert_index) == even
         self.register_buffer("expert_index", torch.tensor(list(expert_index)), persistent=False)
 
     def forward(self, x: Tensor, *, channel_scale: Tensor | None = None) -> Tensor:
@@ -53,12 +56,13 @@ class MixtureOfExperts(nn.Module):
         Returns:
             ``[batch, time, embed_dim]``.
         """
-        weights = self.routing(x)[..., self.expert_index]  # [batch, time, channels]
-        hidden = F.gelu(self.expand(x)) * weights
-        if channel_scale is not None:
-            hidden = hidden * channel_scale[:, None, :]
-        out: Tensor = self.project(hidden)
-        return out
+        hidden = F.gelu(self.expand(x))  # [batch, time, channels]
+        weights = self.routing(x)  # [batch, time, experts]
+        if self._experts_are_even:
+            hidden = (hidden.view(*weights.shape, -1) * weights[..., None]).flatten(2)
+        else:
+            hidden = hidden * weights[..., self.expert_index]
+        return scaled_linear(self.project, hidden, channel_scale)
 
     def routing(self, x: Tensor) -> Tensor:
         """Weight of each expert for each token, ``[batch, time, num_experts]``.

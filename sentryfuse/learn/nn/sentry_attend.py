@@ -42,11 +42,12 @@ class SentryAttend(GroupedQueryAttention):
         self.sparse_from = sparse_from
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attend with the top u queries; all arguments ``[batch, heads, time, head_dim]``."""
+        """Attend with the top u queries of each head; shapes as in the dense form."""
         time = q.shape[2]
         active = self._active_queries(time)
         if active >= time:
-            return dot_product_attention(q, k, v)
+            return super().attend(q, k, v)
+        k, v = k[:, self.kv_index], v[:, self.kv_index]
         probe = q @ k[:, :, key_sample(time, active)].transpose(-2, -1)  # [batch, heads, time, u]
         sharpness = probe.amax(dim=-1) - probe.mean(dim=-1)
         top = sharpness.topk(active, dim=-1).indices[..., None].expand(-1, -1, -1, q.shape[-1])
