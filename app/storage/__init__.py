@@ -1,0 +1,26 @@
+"""What outlives a request: masks and host profiles, in this process and in Redis."""
+
+from app.storage.breaker import Breaker
+from app.storage.keys import MaskKey, ProfileKey
+from app.storage.mask_cache import MaskCache, OnOutcome, Outcome, Tier, ignore_outcome
+from app.storage.memory import MemoryMaskCache
+from app.storage.profiles import SharedProfiles
+from app.storage.redis_link import RedisLink
+from app.storage.redis_masks import RedisMaskCache
+from app.storage.tiered import TieredMaskCache
+
+__all__ = [
+    "Breaker",
+    "MaskCache",
+    "MaskKey",
+    "MemoryMaskCache",
+    "OnOutcome",
+    "Outcome",
+    "ProfileKey",
+    "RedisLink",
+    "RedisMaskCache",
+    "SharedProfiles",
+    "Tier",
+    "TieredMaskCache",
+    "ignore_outcome",
+]
