@@ -274,11 +274,12 @@ def test_a_full_redis_still_answers_reads(start_redis: StartRedis, bundle_digest
     held, new, *_ = keys_of(bundle_digest)
 
     async def scenario() -> None:
-        server = start_redis("--maxmemory", "1mb", "--maxmemory-policy", "noeviction")
+        server = start_redis("--maxmemory-policy", "noeviction")
         async with rig(server.url, threshold=3, timeout_s=5.0) as r:
             await r.shared.put(held, make_mask(held))
             with server.client() as client:
-                client.set("ballast", b"x" * 1_000_000)  # let in, since there was room before it
+                client.set("ballast", b"x" * 2_000_000)
+                client.config_set("maxmemory", "1mb")
             await refuses_writes_but_answers_reads(r, held, new)
 
     asyncio.run(scenario())
