@@ -1,0 +1,79 @@
+"""The bundle in ``models/`` on the real recordings it was trained for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sentryfuse.bundle import Bundle, read_bundle
+from sentryfuse.data.simulator import WindowSimulator
+from sentryfuse.data.windows import WindowSet, load_windows
+from sentryfuse.presence import Presence
+from sentryfuse.variants import VariantBuilder
+from tests.real_data import real_data
+
+SHIPPED = Path("models/dsads-maestro/1")
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return read_bundle(SHIPPED)
+
+
+@pytest.fixture(scope="module")
+def builder(bundle: Bundle) -> VariantBuilder:
+    return VariantBuilder(bundle)
+
+
+@pytest.fixture(scope="module")
+def recordings() -> WindowSet:
+    """A quarter of the test subjects' windows."""
+    windows = load_windows(real_data("dsads")).of_groups((7, 8))
+    return windows.subset(np.arange(0, len(windows), 4))
+
+
+def accuracy(
+    builder: VariantBuilder, windows: WindowSet, presence: Presence, ratio: float
+) -> float:
+    variant = builder.build(builder.mask(presence, ratio))
+    names = presence.names(builder.bundle.spec.modality_names)
+    logits = variant.run({n: windows.arrays[n].astype(np.float32) for n in names})
+    return float((logits.argmax(axis=1) == windows.label).mean())
+
+
+def test_the_bundle_is_small() -> None:
+    assert sum(f.stat().st_size for f in SHIPPED.iterdir()) <= 4_000_000
+
+
+def test_the_bundle_says_how_it_was_made(bundle: Bundle) -> None:
+    assert bundle.training["split"]["test"] == [7, 8]
+    assert "sentryfuse train" in bundle.training["command"]
+    assert bundle.training["commit"] != "unknown"
+    assert "Barshan" in bundle.licence
+
+
+def test_a_pruned_variant_recognises_its_own_simulated_samples(builder: VariantBuilder) -> None:
+    bundle, rng = builder.bundle, np.random.default_rng(0)
+    simulator = WindowSimulator.from_arrays(bundle.simulator_arrays, bundle.spec)
+    drawn = [simulator.window(None, rng) for _ in range(100)]
+    variant = builder.build(builder.mask(bundle.spec.full_presence, 0.8))
+    stacked = {n: np.stack([w[n] for _, w in drawn]) for n in bundle.spec.modality_names}
+    hits = variant.run(stacked).argmax(axis=1) == [label for label, _ in drawn]
+    assert hits.mean() > 0.7
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("bits", "floor"), [(0b11111, 0.86), (0b01101, 0.78)])
+def test_unseen_subjects_are_recognised(
+    builder: VariantBuilder, recordings: WindowSet, bits: int, floor: float
+) -> None:
+    assert accuracy(builder, recordings, Presence(bits, 5), 0.0) >= floor
+
+
+@pytest.mark.data
+def test_pruning_four_fifths_costs_little(builder: VariantBuilder, recordings: WindowSet) -> None:
+    full = builder.bundle.spec.full_presence
+    dense, pruned = (accuracy(builder, recordings, full, ratio) for ratio in (0.0, 0.8))
+    assert pruned >= dense - 0.04
