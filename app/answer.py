@@ -1,0 +1,98 @@
+"""The answer to a request, with its receipt: what it really cost, and whether that was allowed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.scheduling import Budget, BudgetKind, Plan
+from sentryfuse.presence import Presence
+
+Quality = Literal["measured", "modelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """One budget beside what was spent of it."""
+
+    kind: BudgetKind
+    asked: float
+    spent: float
+    """For an accuracy floor, the expected accuracy."""
+
+    @property
+    def met(self) -> bool:
+        """Whether the budget was kept."""
+        return self.spent >= self.asked if self.kind == "accuracy" else self.spent <= self.asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What a request cost, in base units."""
+
+    parse_s: float
+    queue_s: float
+    build_s: float
+    """Time to build the variant, if it was not in memory."""
+    inference_s: float
+    total_s: float
+    """From the last byte of the request to the writing of this receipt."""
+    energy_j: float
+    """Active energy of reading the request and running the variant, idle power excluded."""
+    energy_source: str
+    energy_quality: Quality
+    budget: tuple[Spending, ...]
+
+    @property
+    def met(self) -> bool:
+        """Whether every budget was kept; true without one."""
+        return all(spending.met for spending in self.budget)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the model says about the windows of one request."""
+
+    model: str
+    version: str
+    class_names: tuple[str, ...]
+    modality_names: tuple[str, ...]
+    presence: Presence
+    probabilities: NDArray[np.float32]
+    """``[batch, classes]``."""
+    plan: Plan
+    receipt: Receipt
+    id: str | None
+
+    @property
+    def variant(self) -> str:
+        """Name of the variant among those of its model: presence and ratio in thousandths."""
+        return variant_name(self.presence, self.plan.permille)
+
+
+def variant_name(presence: Presence, permille: int) -> str:
+    """Name a variant among those of its model: ``1f-800``."""
+    return f"{presence.hex}-{permille:03d}"
+
+
+def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Softmax over the last axis, ``[batch, classes]``."""
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    result: NDArray[np.float32] = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return result
+
+
+def spendings(
+    budget: Budget, *, latency_s: float, energy_j: float, power_w: float, accuracy: float
+) -> tuple[Spending, ...]:
+    """Set every budget that was given beside what was spent of it."""
+    both: tuple[tuple[BudgetKind, float | None, float], ...] = (
+        ("latency", budget.latency_s, latency_s),
+        ("energy", budget.energy_j, energy_j),
+        ("power", budget.power_w, power_w),
+        ("accuracy", budget.accuracy_floor, accuracy),
+    )
+    return tuple(Spending(kind, asked, spent) for kind, asked, spent in both if asked is not None)

@@ -1,0 +1,73 @@
+"""Reading a request body, no further than its limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from starlette.types import Receive
+
+from app.errors import BodyTooLargeError, ClientGoneError, UnsupportedMediaError
+
+RawHeaders = Iterable[tuple[bytes, bytes]]
+
+
+def check_is_json(headers: RawHeaders) -> None:
+    """Refuse a body that does not say it is plain JSON in UTF-8.
+
+    Raises:
+        UnsupportedMediaError: It says something else, or nothing.
+    """
+    content_type = b""
+    for name, value in headers:
+        if name == b"content-type":
+            content_type = value
+        elif name == b"content-encoding" and value.strip().lower() != b"identity":
+            encoding = value[:40].decode("latin-1")
+            raise UnsupportedMediaError(
+                f"Content-Encoding {encoding!r} is not read here; send the body as it is",
+                expected="identity",
+                received=encoding,
+            )
+    media_type, *parameters = content_type.lower().split(b";")
+    media_type = media_type.strip()
+    is_json = media_type == b"application/json" or (
+        media_type.startswith(b"application/") and media_type.endswith(b"+json")
+    )
+    foreign = [p for p in parameters if p.strip().startswith(b"charset=") and b"utf-8" not in p]
+    if not is_json or foreign:
+        received = content_type[:80].decode("latin-1")
+        raise UnsupportedMediaError(
+            f"Content-Type must be application/json in UTF-8, got {received!r}",
+            expected="application/json",
+            received=received,
+        )
+
+
+async def read_body(headers: RawHeaders, receive: Receive, *, limit: int) -> bytes:
+    """Read the whole body.
+
+    Raises:
+        BodyTooLargeError: It is larger than ``limit`` bytes; a body that says so beforehand is
+            not read at all.
+        ClientGoneError: The client went away before the end.
+    """
+    for name, value in headers:
+        if name == b"content-length" and value.isdigit() and int(value) > limit:
+            raise _too_large(limit)
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        chunk: bytes = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        if not message.get("more_body", False):
+            return b"".join([*chunks, chunk]) if chunks else chunk
+        chunks.append(chunk)
+
+
+def _too_large(limit: int) -> BodyTooLargeError:
+    return BodyTooLargeError(f"the body may hold at most {limit} bytes", limit_bytes=limit)

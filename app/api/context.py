@@ -1,0 +1,110 @@
+"""The outermost layer: gives every request an identity, counts it, and logs it once."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Container
+from uuid import uuid4
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.errors import PROBLEM_TYPE, internal_error
+from app.errors import ClientGoneError
+from app.telemetry.logs import RequestContext, current_request
+from app.telemetry.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-.{0,64})?")
+_CLIENT_GONE = 499
+_QUIET = ("/health", "/metrics")
+
+
+class RequestIdentity:
+    """ASGI middleware around the whole app.
+
+    Args:
+        app: The app.
+        metrics: Where requests are counted.
+        models: Names that may appear in metrics.
+        access_log: Whether each request is logged.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, metrics: Metrics, models: Container[str], access_log: bool
+    ) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._models = models
+        self._access_log = access_log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began_s = time.perf_counter()
+        context = _identify(scope)
+        echoed = (b"x-request-id", context.request_id.encode())
+        status = 0
+
+        async def send_with_identity(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], echoed]
+            await send(message)
+
+        token = current_request.set(context)
+        try:
+            await self._app(scope, receive, send_with_identity)
+        except ClientGoneError:
+            status = _CLIENT_GONE
+        except Exception:
+            logger.exception("unhandled error")
+            if not status:
+                await _send_internal_error(send_with_identity)
+        finally:
+            self._record(scope, status, time.perf_counter() - began_s)
+            current_request.reset(token)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route") or scope.get("endpoint"), "path", "unmatched")
+        model = scope.get("path_params", {}).get("model", "")
+        if model not in self._models:
+            model = ""
+        self._metrics.request_seconds.labels(model, route, str(status)).observe(seconds)
+        if not self._access_log:
+            return
+        level = logging.DEBUG if route.startswith(_QUIET) else logging.INFO
+        if logger.isEnabledFor(level):
+            facts = {
+                "method": scope["method"],
+                "path": scope["path"],
+                "status": status,
+                "duration_ms": round(1e3 * seconds, 3),
+            }
+            logger.log(level, "request", extra={"facts": facts})
+
+
+def _identify(scope: Scope) -> RequestContext:
+    request_id = traceparent = None
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            request_id = value.decode()
+        elif name == b"traceparent" and _TRACEPARENT.fullmatch(value):
+            traceparent = value.decode("latin-1")
+    return RequestContext(request_id or uuid4().hex, traceparent)
+
+
+async def _send_internal_error(send: Send) -> None:
+    status, body = internal_error()
+    headers = [
+        (b"content-type", PROBLEM_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

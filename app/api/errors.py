@@ -1,0 +1,152 @@
+"""The one table from what went wrong to what the client is told (RFC 9457 problem details)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from app import errors
+from app.telemetry.logs import current_request
+
+logger = logging.getLogger(__name__)
+
+PROBLEM_TYPE = "application/problem+json"
+_LINGER_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a class of errors looks like to a client."""
+
+    status: int
+    slug: str
+    title: str
+
+    @property
+    def type(self) -> str:
+        """The stable identifier of the problem."""
+        return f"urn:sentryfuse:problem:{self.slug}"
+
+
+INTERNAL = Problem(500, "internal", "Internal error")
+PROBLEMS: Mapping[type[errors.RequestError], Problem] = {
+    errors.MalformedError: Problem(400, "malformed", "Malformed request"),
+    errors.HeaderError: Problem(400, "bad-header", "Bad header"),
+    errors.UnauthorisedError: Problem(401, "unauthorised", "Token needed"),
+    errors.UnknownModelError: Problem(404, "unknown-model", "Unknown model"),
+    errors.NoSimulatorError: Problem(404, "no-simulator", "No simulated windows"),
+    errors.BodyTooLargeError: Problem(413, "too-large", "Body too large"),
+    errors.UnsupportedMediaError: Problem(415, "unsupported-media", "Unsupported body"),
+    errors.WrongInputError: Problem(422, "wrong-input", "Windows do not fit the model"),
+    errors.WrongFieldError: Problem(422, "wrong-field", "Field has no usable value"),
+    errors.BudgetError: Problem(422, "impossible-budget", "Budget can't be met"),
+    errors.ShedError: Problem(429, "shed", "Too busy"),
+    errors.NotReadyError: Problem(503, "not-ready", "Not ready"),
+    errors.DeadlineError: Problem(504, "deadline", "Latency budget ran out"),
+}
+
+
+def problem_of(error: errors.RequestError) -> Problem:
+    """Look an error up, its own class before those it derives from."""
+    return next((PROBLEMS[c] for c in type(error).__mro__ if c in PROBLEMS), INTERNAL)
+
+
+def render(problem: Problem, detail: str, facts: Mapping[str, object] | None = None) -> bytes:
+    """Write problem details as JSON."""
+    context = current_request.get()
+    body: dict[str, object] = {
+        "type": problem.type,
+        "title": problem.title,
+        "status": problem.status,
+        "detail": detail,
+        **(facts or {}),
+    }
+    if context is not None:
+        body["request_id"] = context.request_id
+    try:
+        return orjson.dumps(body)
+    except TypeError:  # text from the client that is not Unicode: lone surrogates
+        return json.dumps(body).encode()
+
+
+def internal_error() -> tuple[int, bytes]:
+    """Return status and body for a fault of ours; the log has the rest."""
+    return INTERNAL.status, render(INTERNAL, "a fault in the service; its log has the details")
+
+
+class _LingeringResponse(Response):
+    """Closes the connection, but first lets the client finish sending for a moment.
+
+    A client that is still writing when its connection is reset may never see the answer.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, then read and drop what still comes."""
+        await send(
+            {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        )
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        try:
+            async with asyncio.timeout(_LINGER_S):
+                while (await receive()).get("more_body", False):
+                    pass
+        except TimeoutError:
+            logger.debug("the client did not stop sending")
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def respond(error: errors.RequestError) -> Response:
+    """Turn an error into its response."""
+    problem = problem_of(error)
+    headers: dict[str, str] = {}
+    facts = dict(error.facts)
+    if isinstance(error, errors.UnavailableError):
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+        facts["retry_after_s"] = round(error.retry_after_s, 3)
+    if isinstance(error, errors.UnauthorisedError):
+        headers["WWW-Authenticate"] = "Bearer"
+    content = render(problem, str(error), facts)
+    if isinstance(error, errors.BodyTooLargeError):
+        headers["Connection"] = "close"
+        return _LingeringResponse(content, problem.status, headers, PROBLEM_TYPE)
+    return Response(content, problem.status, headers, PROBLEM_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the app with problem details."""
+
+    async def on_request_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, errors.RequestError)
+        logger.info("refused: %s", error, extra={"facts": {"problem": problem_of(error).slug}})
+        return respond(error)
+
+    async def on_http_exception(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        status = HTTPStatus(error.status_code)
+        problem = Problem(status, status.phrase.lower().replace(" ", "-"), status.phrase)
+        detail = f"{request.method} {request.url.path[:200]}: {status.description or status.phrase}"
+        return Response(render(problem, detail), status, error.headers, PROBLEM_TYPE)
+
+    async def on_wrong_parameter(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        field = str(first["loc"][-1])
+        problem = PROBLEMS[errors.WrongFieldError]
+        body = render(problem, f"{field}: {first['msg']}", {"field": field})
+        return Response(body, problem.status, media_type=PROBLEM_TYPE)
+
+    app.add_exception_handler(errors.RequestError, on_request_error)
+    app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(RequestValidationError, on_wrong_parameter)

@@ -1,0 +1,66 @@
+"""Probes that tell the truth, and never wait for inference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from app.lifecycle import Lifecycle
+from app.service import InferenceService
+
+
+def _json(content: dict[str, Any], status: int = 200) -> Response:
+    return Response(orjson.dumps(content), status, media_type="application/json")
+
+
+class HealthApi:
+    """Liveness and readiness.
+
+    Args:
+        lifecycle: Knows the phase of the service.
+        service: What is served.
+        version: Of the service.
+    """
+
+    def __init__(self, lifecycle: Lifecycle, service: InferenceService, version: str) -> None:
+        self._lifecycle = lifecycle
+        self._service = service
+        self._version = version
+
+    def router(self) -> APIRouter:
+        """The routes."""
+        router = APIRouter(tags=["health"])
+        add = router.add_api_route
+        not_ready: dict[int | str, dict[str, Any]] = {
+            503: {"description": "Not ready: starting, draining or failed"}
+        }
+        add("/health/live", self.live, summary="Does the process answer?")
+        add("/healthz", self.live, summary="Does the process answer? (alias)")
+        add("/health/ready", self.ready, summary="Send requests here?", responses=not_ready)
+        add("/health", self.health, summary="Everything at a glance", responses=not_ready)
+        return router
+
+    async def live(self) -> Response:
+        """Answer from the event loop, which is the proof of life."""
+        return _json({"status": "live"})
+
+    async def ready(self) -> Response:
+        """Say whether requests should be sent here."""
+        phase = self._lifecycle.phase
+        if phase == "ready":
+            return _json({"status": "ready"})
+        response = _json({"status": phase}, 503)
+        response.headers["Retry-After"] = "1"
+        return response
+
+    async def health(self) -> Response:
+        """Say what is served and in which state."""
+        models = {
+            model.name: {"version": model.version, "ready": model.warm}
+            for model in self._service.models.values()
+        }
+        content = {"status": self._lifecycle.phase, "version": self._version, "models": models}
+        return _json(content, 200 if self._lifecycle.ready else 503)

@@ -1,0 +1,242 @@
+"""The native API beside infer: models, variants, dry runs, samples and the power cap."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Query, Request
+from pydantic import SecretStr
+from starlette.responses import Response
+
+from app.api import diagnosis, openapi, schemas
+from app.api.body import check_is_json, read_body
+from app.api.budgets import parse_budget
+from app.api.payload import load_json
+from app.api.render import card_json, option_json, plan_json
+from app.api.sample import sample_json
+from app.errors import UnauthorisedError, WrongFieldError
+from app.inference.model import ServedModel
+from app.service import InferenceService
+from sentryfuse.errors import ConfigError
+from sentryfuse.presence import Presence
+from sentryfuse.spec import ModelSpec
+
+_BATCHES = (1, 4, 16)
+
+
+class NativeApi:
+    """Everything under /v1 but inference itself.
+
+    Args:
+        service: What is described.
+        default_model: Name of the model behind /v1/infer.
+        max_batch: Most windows in one request.
+        max_body_bytes: Longest body that is read.
+        admin_token: Asked of whoever sets the power cap; None asks nobody.
+    """
+
+    def __init__(
+        self,
+        service: InferenceService,
+        *,
+        default_model: str,
+        max_batch: int,
+        max_body_bytes: int,
+        admin_token: SecretStr | None,
+    ) -> None:
+        self._service = service
+        self._default_model = default_model
+        self._max_batch = max_batch
+        self._max_body_bytes = max_body_bytes
+        self._admin_token = admin_token
+
+    def router(self) -> APIRouter:
+        """The routes."""
+        router = APIRouter(tags=["native"])
+        add = router.add_api_route
+        add("/v1/models", self.models, response_model=schemas.ModelList)
+        add("/v1/models/{model}", self.details, response_model=schemas.ModelDetails)
+        add("/v1/models/{model}/variants", self.variants, response_model=schemas.VariantList)
+        add(
+            "/v1/models/{model}/plan",
+            self.plan,
+            methods=["POST"],
+            response_model=schemas.DryRun,
+            openapi_extra=openapi.plan_request(self._example_spec),
+        )
+        add("/v1/models/{model}/sample", self.sample, response_class=Response)
+        add("/v1/power", self.power, response_model=schemas.PowerInfo)
+        add(
+            "/v1/power",
+            self.set_power,
+            methods=["PUT"],
+            response_model=schemas.PowerInfo,
+            openapi_extra=openapi.power_request(self._service.node.idle_power_w),
+        )
+        return router
+
+    async def models(self) -> dict[str, Any]:
+        """List every model that is served."""
+        return {"models": [self._summary(model) for model in self._service.models.values()]}
+
+    async def details(self, model: str) -> dict[str, Any]:
+        """Say what a model takes and answers."""
+        served = self._service.model(model)
+        return {
+            **self._summary(served),
+            "task": served.spec.task.name,
+            "digest": served.bundle.digest,
+            "modalities": [
+                {
+                    "name": m.name,
+                    "shape": (m.length, m.channels),
+                    "rate_hz": m.rate_hz,
+                    "unit": m.unit,
+                    "channel_names": m.channel_names,
+                }
+                for m in served.spec.modalities
+            ],
+            "classes": served.spec.task.class_names,
+            "ratios": [p / 1000 for p in served.permilles],
+            "max_batch": self._max_batch,
+            "licence": served.bundle.licence,
+        }
+
+    async def variants(self, model: str) -> dict[str, Any]:
+        """List the variants in memory with their cards."""
+        served = self._service.model(model)
+        cards = [held.variant.card for held in served.registry]
+        cards.sort(key=lambda card: (card.presence.num_missing, card.presence.bits, card.permille))
+        rows = []
+        for card in cards:
+            by_batch = {b: await served.options(card.presence, b) for b in _BATCHES}
+            own = {
+                str(b): next(o for o in options if o.permille == card.permille)
+                for b, options in by_batch.items()
+            }
+            rows.append(
+                {
+                    **card_json(card, served.spec.modality_names),
+                    "latency_ms": {b: round(1e3 * o.latency_s, 4) for b, o in own.items()},
+                    "energy_mj": {b: round(1e3 * o.energy_j, 4) for b, o in own.items()},
+                }
+            )
+        return {"model": served.name, "variants": rows}
+
+    async def plan(self, model: str, request: Request) -> dict[str, Any]:
+        """Say which variant a request with these sensors and budget headers would get, and why.
+
+        The variant is taken to be in memory; `in_memory` says which ones are.
+        """
+        served = self._service.model(model)
+        wanted = parse_budget(request.scope["headers"])
+        content = await self._read_object(request)
+        presence = _presence(content, served)
+        batch = self._batch(content)
+        plan, options = await self._service.plan(served, presence, batch, wanted.budget)
+        in_memory = served.resident(presence)
+        return {
+            "plan": plan_json(plan, presence, served.spec.modality_names),
+            "options": [
+                option_json(option, presence, in_memory=option.permille in in_memory)
+                for option in options
+            ],
+        }
+
+    async def sample(
+        self,
+        model: str,
+        label: Annotated[str | None, Query(description="Class to look like, by name")] = None,
+        missing: Annotated[str, Query(description="Sensors to leave out, comma-separated")] = "",
+        seed: Annotated[int, Query(ge=0, lt=2**32, description="Same seed, same window")] = 0,
+    ) -> Response:
+        """Draw a simulated window, ready to be posted to infer."""
+        served = self._service.model(model)
+        content = sample_json(served.bundle, label=label, missing=missing, seed=seed)
+        return Response(
+            orjson.dumps(content),
+            media_type="application/json",
+            headers={"SentryFuse-Simulated": "true"},
+        )
+
+    async def power(self) -> dict[str, Any]:
+        """Say what the node draws, and its cap."""
+        node = self._service.node
+        return {
+            "cap_w": node.power_cap_w,
+            "power_w": round(node.power_w(), 4),
+            "idle_power_w": node.idle_power_w,
+            "arrival_rate_hz": round(node.arrival_rate_hz, 3),
+            "energy_j": round(node.meter.joules(), 4),
+            "source": node.meter.source,
+            "quality": node.meter.quality,
+        }
+
+    async def set_power(self, request: Request) -> dict[str, Any]:
+        """Set the node's power cap, or lift it with null; it holds until the process ends."""
+        self._check_token(request)
+        content = await self._read_object(request)
+        node = self._service.node
+        cap = content.get("cap_w", ...)
+        is_number = isinstance(cap, int | float) and not isinstance(cap, bool)
+        if cap is not None and not (is_number and node.idle_power_w < cap < 1e6):
+            raise WrongFieldError(
+                f"cap_w must be null, or watts above the idle power of {node.idle_power_w:g} W, "
+                f"got {'nothing' if cap is ... else diagnosis.kind(cap)}",
+                field="cap_w",
+                idle_power_w=node.idle_power_w,
+            )
+        node.power_cap_w = None if cap is None else float(cap)
+        return await self.power()
+
+    @property
+    def _example_spec(self) -> ModelSpec:
+        return self._service.model(self._default_model).spec
+
+    def _summary(self, model: ServedModel) -> dict[str, Any]:
+        return {
+            "name": model.name,
+            "version": model.version,
+            "default": model.name == self._default_model,
+            "ready": model.warm,
+        }
+
+    async def _read_object(self, request: Request) -> dict[str, Any]:
+        headers = request.scope["headers"]
+        check_is_json(headers)
+        body = await read_body(headers, request.receive, limit=self._max_body_bytes)
+        content = load_json(body)
+        if not isinstance(content, dict):
+            raise WrongFieldError(
+                f"the body must be a JSON object, got {diagnosis.kind(content)}", field="body"
+            )
+        return content
+
+    def _batch(self, content: dict[str, Any]) -> int:
+        batch = content.get("batch", 1)
+        if type(batch) is not int or not 1 <= batch <= self._max_batch:
+            raise WrongFieldError(
+                f"batch must be a whole number from 1 to {self._max_batch}", field="batch"
+            )
+        return batch
+
+    def _check_token(self, request: Request) -> None:
+        if self._admin_token is None:
+            return
+        expected = f"Bearer {self._admin_token.get_secret_value()}".encode()
+        sent = request.headers.get("authorization", "").encode()
+        if not hmac.compare_digest(expected, sent):
+            raise UnauthorisedError("setting the power cap needs the admin token as Bearer token")
+
+
+def _presence(content: dict[str, Any], model: ServedModel) -> Presence:
+    names = model.spec.modality_names
+    present = content.get("present", list(names))
+    if not isinstance(present, list) or not all(isinstance(name, str) for name in present):
+        raise WrongFieldError("present must be an array of modality names", field="present")
+    try:
+        return Presence.named(present, names)
+    except ConfigError as error:
+        raise WrongFieldError(str(error), field="present") from None

@@ -1,0 +1,220 @@
+"""The native API's answers as schemas: what the documentation shows and tests hold us to."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Modality(_Schema):
+    """One sensor input."""
+
+    name: str
+    shape: tuple[int, int] = Field(description="[time, channels] of one window")
+    rate_hz: float = Field(description="Samples per second; 0 for values without time")
+    unit: str
+    channel_names: tuple[str, ...]
+
+
+class ModelSummary(_Schema):
+    """One model in the list."""
+
+    name: str
+    version: str
+    default: bool = Field(description="Answers /v1/infer")
+    ready: bool
+
+
+class ModelList(_Schema):
+    """Every model that is served."""
+
+    models: list[ModelSummary]
+
+
+class ModelDetails(ModelSummary):
+    """What a model takes and answers."""
+
+    task: str
+    digest: str = Field(description="Digest of the bundle")
+    modalities: list[Modality]
+    classes: list[str]
+    ratios: list[float] = Field(description="Pruning ratios on offer")
+    max_batch: int
+    licence: str = Field(description="Licence and attribution of the training data")
+
+
+class VariantInfo(_Schema):
+    """The card of a variant in memory."""
+
+    variant: str = Field(description="Presence in hexadecimal and ratio in thousandths")
+    presence: list[str]
+    presence_hex: str
+    ratio: float
+    mask_digest: str
+    flops: int = Field(description="2 x multiply-accumulates of one window")
+    parameters: int
+    memory_bytes: int
+    expected_accuracy: float = Field(description="On validation data")
+    units_kept_ratio: float
+    parameters_kept_ratio: float
+    bytes_kept_ratio: float
+    flops_kept_ratio: float
+    latency_ms: dict[str, float] = Field(description="On this host when idle, by batch size")
+    energy_mj: dict[str, float] = Field(description="Modelled, by batch size")
+
+
+class VariantList(_Schema):
+    """Variants in memory."""
+
+    model: str
+    variants: list[VariantInfo]
+
+
+class Expected(_Schema):
+    """What a plan should cost."""
+
+    latency_ms: float = Field(description="From last byte read to first byte written")
+    energy_mj: float
+    accuracy: float
+    power_w: float
+
+
+class PlanInfo(_Schema):
+    """Which variant was chosen, and why."""
+
+    variant: str
+    presence: list[str]
+    ratio: float
+    batch: int
+    threads: int
+    expected: Expected
+    feasible: bool = Field(description="Every budget was expected to be met")
+    conceded: list[str] = Field(description="Budgets expected to be missed")
+    reason: str
+
+
+class Option(_Schema):
+    """One variant that a plan could choose."""
+
+    variant: str
+    ratio: float
+    flops: int
+    latency_ms: float
+    energy_mj: float
+    expected_accuracy: float
+    in_memory: bool
+
+
+class DryRun(_Schema):
+    """What would be chosen now, and from what."""
+
+    plan: PlanInfo
+    options: list[Option]
+
+
+class Guess(_Schema):
+    """One class and how likely it is."""
+
+    label: str
+    index: int
+    probability: float
+
+
+class Prediction(Guess):
+    """The likeliest class of one window, and those that follow."""
+
+    top: list[Guess]
+
+
+class LatencySpending(_Schema):
+    """Latency budget and what was spent."""
+
+    asked_ms: float
+    spent_ms: float
+    met: bool
+
+
+class EnergySpending(_Schema):
+    """Energy budget and what was spent."""
+
+    asked_mj: float
+    spent_mj: float
+    met: bool
+
+
+class PowerSpending(_Schema):
+    """Power budget and what was spent."""
+
+    asked_w: float
+    spent_w: float
+    met: bool
+
+
+class AccuracySpending(_Schema):
+    """Accuracy floor and what is expected."""
+
+    asked: float
+    expected: float
+    met: bool
+
+
+class BudgetReport(_Schema):
+    """Every budget that was given."""
+
+    latency: LatencySpending | None = None
+    energy: EnergySpending | None = None
+    power: PowerSpending | None = None
+    accuracy: AccuracySpending | None = None
+
+
+class ReceiptInfo(_Schema):
+    """What the request really cost."""
+
+    parse_ms: float
+    build_ms: float = Field(description="0 if the variant was in memory")
+    queue_ms: float
+    inference_ms: float
+    total_ms: float
+    energy_mj: float = Field(description="Active energy of reading and inference")
+    energy_source: str
+    energy_quality: Literal["measured", "modelled"]
+    budget: BudgetReport
+    met: bool
+
+
+class InferAnswer(_Schema):
+    """The answer to an inference request."""
+
+    id: str | None
+    model: str
+    version: str
+    predictions: list[Prediction] = Field(description="One for each window of the batch")
+    plan: PlanInfo
+    receipt: ReceiptInfo
+
+
+class PowerInfo(_Schema):
+    """Power of the node."""
+
+    cap_w: float | None = Field(description="Never conceded; null for none")
+    power_w: float
+    idle_power_w: float
+    arrival_rate_hz: float
+    energy_j: float = Field(description="Since the start")
+    source: str
+    quality: Literal["measured", "modelled"]
+
+
+class ProblemDetails(BaseModel):
+    """What went wrong (RFC 9457); each type has members of its own."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str

@@ -1,0 +1,20 @@
+"""A request as the service sees it, free of HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.inference.windows import Windows
+from app.scheduling import Budget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What one request wants, and what it has cost so far."""
+
+    windows: Windows
+    budget: Budget
+    received_s: float
+    """When its last byte was read, on the service's clock."""
+    parse_cpu_s: float = 0.0
+    """CPU time spent on reading it."""

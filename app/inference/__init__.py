@@ -1,0 +1,1 @@
+"""Models that are served, their variants, and the threads that run them."""

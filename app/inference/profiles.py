@@ -1,0 +1,93 @@
+"""Host profiles: from this machine's files, from replicas on a like host, or measured now."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from concurrent.futures import Executor
+from functools import partial
+from pathlib import Path
+
+from app.storage import ProfileKey, SharedProfiles
+from sentryfuse.errors import ConfigError
+from sentryfuse.variants import HostProfile, VariantBuilder, host_fingerprint, profile_host
+
+logger = logging.getLogger(__name__)
+
+
+class HostProfiles:
+    """Finds the profile of a bundle on this host, and keeps what had to be measured.
+
+    Args:
+        directory: Where profiles are kept on this machine.
+        shared: Where replicas share them.
+    """
+
+    def __init__(self, directory: Path, shared: SharedProfiles) -> None:
+        self._directory = directory
+        self._shared = shared
+
+    async def obtain(
+        self, builder: VariantBuilder, permilles: tuple[int, ...], executor: Executor
+    ) -> HostProfile:
+        """Return the profile, measuring this host for a few seconds if nobody has yet.
+
+        Args:
+            builder: Makes the variants that are measured.
+            permilles: Pruning ratios on offer; the ends and the middle are measured.
+            executor: Where to measure.
+        """
+        loop = asyncio.get_running_loop()
+        fingerprint = await loop.run_in_executor(executor, host_fingerprint)
+        key = ProfileKey(builder.bundle.digest, fingerprint)
+        path = self._directory / f"{key.bundle_digest[:32]}-{fingerprint}.json"
+        local = await asyncio.to_thread(_read, path, key)
+        if local is not None:
+            return local
+        text = await self._shared.get(key)
+        profile = None if text is None else _parsed(text, key)
+        if profile is None:
+            measured = tuple(sorted({permilles[0], permilles[len(permilles) // 2], permilles[-1]}))
+            profile = await loop.run_in_executor(
+                executor, partial(profile_host, builder, permilles=measured)
+            )
+            logger.info("measured this host for bundle %s", key.bundle_digest[:12])
+            await self._shared.put(key, json.dumps(profile.to_json()))
+        await asyncio.to_thread(_write, path, profile)
+        return profile
+
+
+def _read(path: Path, key: ProfileKey) -> HostProfile | None:
+    try:
+        return _parsed(path.read_text(encoding="utf-8"), key)
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        logger.warning("host profile %s cannot be read: %s", path, error)
+        return None
+
+
+def _parsed(text: str, key: ProfileKey) -> HostProfile | None:
+    """Read a profile; one that is damaged or of another host or bundle counts as absent."""
+    try:
+        profile = HostProfile.from_json(json.loads(text))
+    except (ValueError, ConfigError) as error:
+        logger.warning("host profile is damaged: %s", error)
+        return None
+    if (profile.bundle_digest, profile.fingerprint) != (key.bundle_digest, key.fingerprint):
+        logger.warning("host profile is of another host or bundle")
+        return None
+    return profile
+
+
+def _write(path: Path, profile: HostProfile) -> None:
+    """Keep a profile; replaced in one step, so that a reader never sees half of it."""
+    draft = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(json.dumps(profile.to_json()), encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        logger.warning("host profile is not kept: %s", error)

@@ -1,0 +1,134 @@
+"""The variants of one model in memory: built on demand, once each, the least used dropped."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.storage import MaskKey
+from app.telemetry.metrics import Metrics, VariantMeters
+from sentryfuse.presence import Presence
+from sentryfuse.pruning import Mask
+from sentryfuse.variants import Variant, VariantBuilder
+
+logger = logging.getLogger(__name__)
+
+_SMOOTHING = 0.2
+Key = tuple[Presence, int]
+
+
+class Masks(Protocol):
+    """Where masks come from: a cache in front of the gate."""
+
+    async def get_or_compute(self, key: MaskKey, compute: Callable[[], Mask]) -> Mask:
+        """Return the mask of this key."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """A variant in memory and its counters."""
+
+    variant: Variant
+    meters: VariantMeters
+
+
+class VariantRegistry:
+    """Holds a bounded number of variants of one model.
+
+    Lives on one event loop; only the building itself happens on a thread of ``builders``.
+
+    Args:
+        name: Name of the model, for metrics and logs.
+        builder: Makes masks and variants.
+        masks: Masks already known, here or to other replicas.
+        builders: Where variants are built, away from the event loop and the inference threads.
+        limit: Most variants in memory.
+        metrics: Told of every variant that comes and goes.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        builder: VariantBuilder,
+        masks: Masks,
+        *,
+        builders: Executor,
+        limit: int,
+        metrics: Metrics,
+    ) -> None:
+        self.name = name
+        self.limit = limit
+        self.build_s = 0.1
+        """How long a build takes, a running mean."""
+        self._builder = builder
+        self._masks = masks
+        self._builders = builders
+        self._metrics = metrics
+        self._held: OrderedDict[Key, Resident] = OrderedDict()
+        self._building: dict[Key, asyncio.Task[Resident]] = {}
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __iter__(self) -> Iterator[Resident]:
+        return iter(tuple(self._held.values()))
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._held
+
+    def resident(self, presence: Presence, permilles: Iterable[int]) -> frozenset[int]:
+        """Which of these ratios are in memory for a presence."""
+        return frozenset(p for p in permilles if (presence, p) in self._held)
+
+    def find(self, presence: Presence, permille: int) -> Resident | None:
+        """Return a variant if it is in memory, and mark it as used."""
+        held = self._held.get((presence, permille))
+        if held is not None:
+            self._held.move_to_end((presence, permille))
+        return held
+
+    async def get(self, presence: Presence, permille: int) -> Resident:
+        """Return a variant, building it first if need be; concurrent callers share one build."""
+        held = self.find(presence, permille)
+        if held is not None:
+            return held
+        key = (presence, permille)
+        task = self._building.get(key)
+        if task is None:
+            task = asyncio.create_task(self._build(presence, permille))
+            self._building[key] = task
+            task.add_done_callback(lambda _: self._building.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def mask(self, presence: Presence, permille: int) -> Mask:
+        """Return the mask of a variant, from the cache or the gate."""
+        bundle, ratio = self._builder.bundle, permille / 1000
+        key = MaskKey(bundle.digest, presence, permille, self._builder.inventory.num_units)
+        return await self._masks.get_or_compute(key, lambda: self._builder.mask(presence, ratio))
+
+    async def _build(self, presence: Presence, permille: int) -> Resident:
+        mask = await self.mask(presence, permille)
+        began = time.perf_counter()
+        loop = asyncio.get_running_loop()
+        variant = await loop.run_in_executor(self._builders, self._builder.build, mask)
+        took = time.perf_counter() - began
+        self.build_s += _SMOOTHING * (took - self.build_s)
+        while len(self._held) >= self.limit:
+            (old_presence, old_permille), old = self._held.popitem(last=False)
+            self._metrics.variant_dropped(self.name, old.variant.card, self._names)
+            logger.info("dropped %s of %s at %d", old_presence.hex, self.name, old_permille)
+        meters = self._metrics.variant_built(self.name, variant.card, self._names)
+        held = self._held[presence, permille] = Resident(variant, meters)
+        logger.debug("built %s of %s at %d, %.3f s", presence.hex, self.name, permille, took)
+        return held
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return self._builder.bundle.spec.modality_names

@@ -1,0 +1,207 @@
+"""The only wiring: from settings to an app."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from app.api import errors, openapi
+from app.api.context import RequestIdentity
+from app.api.health import HealthApi
+from app.api.infer import InferEndpoint
+from app.api.native import NativeApi
+from app.inference.dispatcher import Dispatcher
+from app.inference.model import ServedModel
+from app.inference.profiles import HostProfiles
+from app.inference.registry import VariantRegistry
+from app.inference.repository import find_models
+from app.lifecycle import Lifecycle
+from app.node import Node
+from app.service import InferenceService
+from app.settings import Settings, load_settings
+from app.storage import (
+    MemoryMaskCache,
+    RedisLink,
+    RedisMaskCache,
+    SharedProfiles,
+    TieredMaskCache,
+)
+from app.telemetry.metrics import CONTENT_TYPE, Metrics, NodeReading
+from sentryfuse.bundle import read_bundle
+from sentryfuse.energy import CpuTimeMeter
+from sentryfuse.errors import ConfigError
+from sentryfuse.variants import VariantBuilder
+
+_MASK_BYTES = 8 * 2**20
+_DOCS_PAGE = Path(__file__).parent / "web" / "docs.html"
+_DESCRIPTION = (
+    "Say which sensors are alive and what you can spend; get the most accurate answer that fits, "
+    "with a receipt."
+)
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Build the service.
+
+    Args:
+        settings: Read from the environment if not given.
+
+    Raises:
+        ConfigError: A setting makes no sense.
+        BundleError: A bundle is missing, damaged or foreign.
+    """
+    settings = settings or load_settings()
+    metrics = Metrics()
+    link = _open_redis(settings)
+    masks = _mask_cache(settings, link, metrics)
+    builders = ThreadPoolExecutor(max_workers=1, thread_name_prefix="build")
+    models = _load_models(settings, masks, builders, metrics)
+    default_model = _default_model(settings, models)
+    service = InferenceService(
+        models,
+        dispatcher=Dispatcher(
+            workers=settings.workers, max_queue=settings.max_queue, max_wait_s=settings.max_wait_s
+        ),
+        node=Node(
+            CpuTimeMeter(settings.watts_per_core, settings.idle_power_w),
+            power_cap_w=settings.power_cap_w,
+            clock=time.perf_counter,
+        ),
+        metrics=metrics,
+        watts_per_core=settings.watts_per_core,
+        threads=settings.threads,
+    )
+    profiles = HostProfiles(settings.profiles, SharedProfiles(link))
+    lifecycle = Lifecycle(service, profiles=profiles, masks=masks, builders=builders)
+    metrics.watch_node(partial(_read_node, service, lifecycle, link))
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await lifecycle.start()
+        yield
+        await lifecycle.stop()
+
+    app = FastAPI(
+        title="SentryFuse",
+        version=version("sentryfuse"),
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.lifecycle = lifecycle
+    errors.install(app)
+    _add_routes(app, settings, service, lifecycle, default_model)
+    app.add_middleware(
+        RequestIdentity,
+        metrics=metrics,
+        models=frozenset(models),
+        access_log=settings.access_log,
+    )
+    return app
+
+
+def _open_redis(settings: Settings) -> RedisLink | None:
+    if settings.redis_url is None:
+        return None
+    return RedisLink(settings.redis_url.get_secret_value())
+
+
+def _mask_cache(settings: Settings, link: RedisLink | None, metrics: Metrics) -> TieredMaskCache:
+    def count(tier: str, outcome: str) -> None:
+        metrics.mask_cache.labels(tier, outcome).inc()
+
+    shared = None
+    if link is not None:
+        shared = RedisMaskCache(link, ttl_s=settings.mask_ttl_s, on_outcome=count)
+    memory = MemoryMaskCache(_MASK_BYTES, on_outcome=count)
+    return TieredMaskCache(memory, shared, on_outcome=count)
+
+
+def _load_models(
+    settings: Settings, masks: TieredMaskCache, builders: ThreadPoolExecutor, metrics: Metrics
+) -> dict[str, ServedModel]:
+    models = {}
+    for stored in find_models(settings.models):
+        builder = VariantBuilder(read_bundle(stored.path), threads=settings.threads)
+        registry = VariantRegistry(
+            stored.name,
+            builder,
+            masks,
+            builders=builders,
+            limit=settings.max_variants,
+            metrics=metrics,
+        )
+        models[stored.name] = ServedModel(stored, builder, registry, settings)
+    return models
+
+
+def _default_model(settings: Settings, models: dict[str, ServedModel]) -> str:
+    name = settings.default_model or next(iter(models))
+    if name not in models:
+        raise ConfigError(
+            f"SENTRYFUSE_DEFAULT_MODEL: no model {name!r}; there is {', '.join(models)}"
+        )
+    return name
+
+
+def _add_routes(
+    app: FastAPI,
+    settings: Settings,
+    service: InferenceService,
+    lifecycle: Lifecycle,
+    default_model: str,
+) -> None:
+    for path in ("/v1/infer", "/v1/models/{model}/infer"):
+        endpoint = InferEndpoint(
+            path,
+            service,
+            default_model=default_model,
+            max_body_bytes=settings.max_body_bytes,
+            max_batch=settings.max_batch,
+        )
+        app.router.routes.append(endpoint.route())
+    native = NativeApi(
+        service,
+        default_model=default_model,
+        max_batch=settings.max_batch,
+        max_body_bytes=settings.max_body_bytes,
+        admin_token=settings.admin_token,
+    )
+    app.include_router(native.router())
+    app.include_router(HealthApi(lifecycle, service, app.version).router())
+
+    async def metrics(request: object) -> Response:
+        return Response(service.metrics.render(), media_type=CONTENT_TYPE)
+
+    async def docs(request: object) -> Response:
+        return FileResponse(_DOCS_PAGE, media_type="text/html")
+
+    app.router.routes.append(Route("/metrics", metrics))
+    app.router.routes.append(Route("/docs", docs))
+    openapi.install(app, service.model(default_model).bundle, default_model)
+
+
+def _read_node(
+    service: InferenceService, lifecycle: Lifecycle, link: RedisLink | None
+) -> NodeReading:
+    node = service.node
+    return NodeReading(
+        energy_source=node.meter.source,
+        energy_j=node.meter.joules(),
+        power_w=node.power_w(),
+        power_cap_w=node.power_cap_w,
+        slowdown=node.slowdown.mean,
+        queue_depth=service.dispatcher.waiting,
+        ready=lifecycle.ready,
+        breaker_open=link.breaker.open if link is not None else None,
+    )

@@ -1,0 +1,143 @@
+"""Every setting of the service, read once from the environment and passed down."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from sentryfuse.errors import ConfigError
+from sentryfuse.pruning import permille
+
+ENV_PREFIX = "SENTRYFUSE_"
+
+
+def _profile_dir() -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "sentryfuse" / "profiles"
+
+
+class Settings(BaseSettings):
+    """Settings of one service process; a field ``x`` is the variable ``SENTRYFUSE_X``."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore")
+
+    models: Path = Field(
+        Path("models"), description="Directory of bundles, laid out as NAME/VERSION/"
+    )
+    default_model: str = Field(
+        "", description="Model behind /v1/infer; the first by name if not set"
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on")
+    port: int = Field(8080, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one")
+
+    ratios: Annotated[tuple[float, ...], NoDecode] = Field(
+        (0.0, 0.25, 0.5, 0.65, 0.8, 0.9),
+        description="Pruning ratios served, separated by commas, each in [0, 1)",
+    )
+    warm_missing: int = Field(
+        1, ge=0, description="Build presences with up to so many sensors missing before ready"
+    )
+    max_variants: int = Field(
+        96, ge=1, description="Variants kept in memory for each model; the least used goes first"
+    )
+    profiles: Path = Field(
+        default_factory=_profile_dir,
+        description="Directory that keeps measured host profiles; measured anew if not writable",
+    )
+
+    cores: int = Field(
+        0, ge=0, description="Cores to use; 0 for all that the process is allowed to use"
+    )
+    threads: int = Field(1, ge=1, description="Threads of one inference")
+    max_queue: int = Field(
+        64, ge=0, description="Requests that may wait for a core; more are shed with 429"
+    )
+    max_wait_s: float = Field(
+        30.0, gt=0, description="Longest wait for a core; a request that waits longer is shed"
+    )
+    max_body_bytes: int = Field(
+        4 * 2**20, ge=1024, description="Largest request body; a larger one is refused with 413"
+    )
+    max_batch: int = Field(32, ge=1, description="Most windows in one request")
+    drain_s: float = Field(
+        0.0,
+        ge=0,
+        description="After SIGTERM, keep serving for so long while readiness says no",
+    )
+
+    redis_url: SecretStr | None = Field(
+        None, description="Redis for masks shared between replicas, redis://HOST:PORT/DB"
+    )
+    mask_ttl_s: int = Field(7 * 86400, ge=1, description="Life of a mask in Redis")
+
+    power_cap_w: float | None = Field(
+        None, gt=0, description="Power that the node must keep under; never conceded"
+    )
+    watts_per_core: float = Field(
+        5.0, gt=0, description="Active power of one busy core, for modelled energy"
+    )
+    idle_power_w: float = Field(
+        3.0, ge=0, description="Power of the idle node, for modelled energy"
+    )
+    admin_token: SecretStr | None = Field(
+        None, description="Bearer token that PUT /v1/power asks for; open to all if not set"
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe log record written"
+    )
+    access_log: bool = Field(True, description="Write one log line for each request")
+
+    @field_validator("ratios", mode="before")
+    @classmethod
+    def _split_ratios(cls, value: object) -> object:
+        return value.replace(",", " ").split() if isinstance(value, str) else value
+
+    @field_validator("ratios")
+    @classmethod
+    def _check_ratios(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        by_permille = {permille(ratio): ratio for ratio in value}
+        if not by_permille:
+            raise ValueError("at least one ratio is needed")
+        return tuple(by_permille[p] for p in sorted(by_permille))
+
+    @model_validator(mode="after")
+    def _check_cap(self) -> Settings:
+        if self.power_cap_w is not None and self.power_cap_w <= self.idle_power_w:
+            raise ValueError(
+                f"power_cap_w ({self.power_cap_w:g}) must be above "
+                f"idle_power_w ({self.idle_power_w:g})"
+            )
+        return self
+
+    @property
+    def permilles(self) -> tuple[int, ...]:
+        """The ratios in thousandths, ascending."""
+        return tuple(permille(ratio) for ratio in self.ratios)
+
+    @property
+    def workers(self) -> int:
+        """Inferences that run at once."""
+        cores = self.cores or len(os.sched_getaffinity(0))
+        return max(1, cores // self.threads)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment; keyword arguments win over it.
+
+    Raises:
+        ConfigError: A setting makes no sense; the message names its variable.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = first["msg"].removeprefix("Value error, ")
+        if not first["loc"]:
+            raise ConfigError(what) from error
+        variable = ENV_PREFIX + str(first["loc"][0]).upper()
+        raise ConfigError(f"{variable}: {what}, got {first['input']!r}"[:400]) from error

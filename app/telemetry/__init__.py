@@ -1,0 +1,1 @@
+"""What the service tells about itself: Prometheus metrics and JSON log lines."""

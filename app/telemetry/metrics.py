@@ -1,0 +1,216 @@
+"""Every Prometheus metric of the service, in base units (DESIGN 5.6).
+
+Label values come from closed sets: models that are served, variants that are in memory, routes
+that exist. One :class:`Metrics` belongs to one app; nothing is global.
+"""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from sentryfuse.presence import Presence
+from sentryfuse.variants import VariantCard
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_SECONDS = (
+    *(0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075),
+    *(0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
+)
+_VARIANT = ("model", "presence", "ratio")
+Stage = Literal["parse", "build", "queue", "inference", "overhead"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+
+
+@dataclass(frozen=True, slots=True)
+class VariantMeters:
+    """The counters of one variant, looked up once."""
+
+    inferences: Counter
+    seconds: Histogram
+    joules: Counter
+    flops: Counter
+    flops_each: int
+
+    def record(self, *, windows: int, inference_s: float, energy_j: float) -> None:
+        """Count one run of the variant."""
+        self.inferences.inc(windows)
+        self.seconds.observe(inference_s)
+        self.joules.inc(energy_j)
+        self.flops.inc(self.flops_each * windows)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReading:
+    """What the node reports when it is scraped."""
+
+    energy_source: str
+    energy_j: float
+    power_w: float
+    power_cap_w: float | None
+    slowdown: float
+    queue_depth: int
+    ready: bool
+    breaker_open: bool | None
+    """None without Redis."""
+
+
+class Metrics:
+    """Registers and updates the metrics of one app."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self.request_seconds = Histogram(
+            "sentryfuse_request_duration_seconds",
+            "Time from the request's headers to the end of its answer",
+            ("model", "route", "code"),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        stage_seconds = Histogram(
+            "sentryfuse_stage_duration_seconds",
+            "Time an inference request spends in each stage",
+            ("stage",),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._stages = {stage: stage_seconds.labels(stage) for stage in STAGES}
+        self.batch_size = Histogram(
+            "sentryfuse_batch_size",
+            "Windows in one inference",
+            buckets=(1, 2, 4, 8, 16, 32, 64),
+            registry=registry,
+        )
+        self.budget = self._counter("budget", "Budgets asked, met or missed", ("kind", "outcome"))
+        self.shed = self._counter("shed", "Requests refused for lack of room", ("reason",))
+        self.mask_cache = self._counter("mask_cache", "Look-ups of masks", ("tier", "outcome"))
+        self._presence = Gauge(
+            "sentryfuse_presence_info",
+            "Names of the sensors in a presence",
+            ("model", "presence", "modalities"),
+            registry=registry,
+        )
+        self._shown: Tally[tuple[str, str, str]] = Tally()
+        self._register_variants()
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
+        return Counter(f"sentryfuse_{name}", text, labels, registry=self.registry)
+
+    def _register_variants(self) -> None:
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(f"sentryfuse_variant_{name}", text, _VARIANT, registry=self.registry)
+
+        self._flops = gauge("flops", "Operations of one window")
+        self._parameters = gauge("parameters", "Weights of the variant")
+        self._memory = gauge("memory_bytes", "Size of the variant's graph")
+        self._accuracy = gauge("expected_accuracy_ratio", "Accuracy on validation data")
+        self._seconds = Histogram(
+            "sentryfuse_variant_inference_seconds",
+            "Time of one inference",
+            _VARIANT,
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._joules = self._counter("variant_energy_joules", "Active energy", _VARIANT)
+        self._inferences = self._counter("variant_inferences", "Windows answered", _VARIANT)
+        self._flops_total = self._counter("flops", "Operations carried out", _VARIANT)
+        self._of_variants: tuple[Gauge | Counter | Histogram, ...] = (
+            *(self._flops, self._parameters, self._memory, self._accuracy),
+            *(self._seconds, self._joules, self._inferences, self._flops_total),
+        )
+
+    def stage(self, stage: Stage, seconds: float) -> None:
+        """Record the time that a request spent in one stage."""
+        self._stages[stage].observe(seconds)
+
+    def variant_built(
+        self, model: str, card: VariantCard, modalities: tuple[str, ...]
+    ) -> VariantMeters:
+        """Show a variant that is now in memory and return its counters."""
+        labels = _labels(model, card.presence, card.permille)
+        self._flops.labels(*labels).set(card.flops)
+        self._parameters.labels(*labels).set(card.parameters)
+        self._memory.labels(*labels).set(card.memory_bytes)
+        self._accuracy.labels(*labels).set(card.expected_accuracy)
+        shown = (model, card.presence.hex, ",".join(card.presence.names(modalities)))
+        self._shown[shown] += 1
+        self._presence.labels(*shown).set(1)
+        return VariantMeters(
+            inferences=self._inferences.labels(*labels),
+            seconds=self._seconds.labels(*labels),
+            joules=self._joules.labels(*labels),
+            flops=self._flops_total.labels(*labels),
+            flops_each=card.flops,
+        )
+
+    def variant_dropped(self, model: str, card: VariantCard, modalities: tuple[str, ...]) -> None:
+        """Forget a variant that left memory; should it return, its counters start anew."""
+        labels = _labels(model, card.presence, card.permille)
+        for metric in self._of_variants:
+            metric.remove(*labels)
+        shown = (model, card.presence.hex, ",".join(card.presence.names(modalities)))
+        self._shown[shown] -= 1
+        if not self._shown[shown]:
+            del self._shown[shown]
+            self._presence.remove(*shown)
+
+    def watch_node(self, read: Callable[[], NodeReading]) -> None:
+        """Report the node as ``read`` finds it at each scrape."""
+        self.registry.register(_NodeCollector(read))
+
+    def render(self) -> bytes:
+        """Write everything in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+def _labels(model: str, presence: Presence, permille: int) -> tuple[str, str, str]:
+    return model, presence.hex, f"{permille / 1000:g}"
+
+
+class _NodeCollector(Collector):
+    """Turns one consistent reading of the node into metrics."""
+
+    def __init__(self, read: Callable[[], NodeReading]) -> None:
+        self._read = read
+
+    def describe(self) -> list[Metric]:
+        """Nothing in advance, so that registering does not read the node."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Read the node once."""
+        node = self._read()
+        power = GaugeMetricFamily(
+            "sentryfuse_node_power_watts", "Power of the node", labels=["source"]
+        )
+        power.add_metric([node.energy_source], node.power_w)
+        yield power
+        energy = CounterMetricFamily(
+            "sentryfuse_node_energy_joules", "Energy of the node", labels=["source"]
+        )
+        energy.add_metric([node.energy_source], node.energy_j)
+        yield energy
+        gauges: tuple[tuple[str, str, Any], ...] = (
+            ("power_cap_watts", "Power the node must keep under", node.power_cap_w),
+            ("slowdown_ratio", "Latency now over the host profile's", node.slowdown),
+            ("queue_depth", "Requests waiting for a core", node.queue_depth),
+            ("ready", "Whether the service is ready", node.ready),
+            ("redis_breaker_open", "Whether Redis is being left alone", node.breaker_open),
+        )
+        for name, text, value in gauges:
+            if value is not None:
+                yield GaugeMetricFamily(f"sentryfuse_{name}", text, value=float(value))
