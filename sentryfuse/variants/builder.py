@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
@@ -14,13 +14,18 @@ from sentryfuse.presence import Presence
 from sentryfuse.pruning import Mask, permille, select_units
 from sentryfuse.units import Inventory
 from sentryfuse.variants.card import write_card
-from sentryfuse.variants.graphs.maestro import write_maestro
 from sentryfuse.variants.variant import Variant, open_session
 from sentryfuse.variants.weights import check_weights
 
 logger = logging.getLogger(__name__)
 
-_WRITERS: dict[str, Callable[[Bundle, Inventory, Mask], bytes]] = {"maestro": write_maestro}
+
+class GraphFamily(Protocol):
+    """Writes the graphs of one bundle's backbone."""
+
+    def write(self, mask: Mask) -> bytes:
+        """Return the serialised graph of the model that a mask leaves."""
+        ...
 
 
 class VariantBuilder:
@@ -42,6 +47,7 @@ class VariantBuilder:
         self.bundle = bundle
         self.inventory = Inventory(bundle.spec)
         self._gate = bundle.gate
+        self._graphs = _graph_family(bundle, self.inventory)
         self._threads = threads
         self._dense_bytes: dict[Presence, int] = {}
 
@@ -62,9 +68,8 @@ class VariantBuilder:
         Raises:
             MaskMismatchError: The mask is not of this bundle, or leaves a layer empty.
         """
-        self._check(mask)
         started = time.perf_counter()
-        graph = self._write(mask)
+        graph = self.graph(mask)
         card = write_card(
             self.bundle,
             self.inventory,
@@ -82,9 +87,6 @@ class VariantBuilder:
         )
         return variant
 
-    def _write(self, mask: Mask) -> bytes:
-        return _WRITERS[self.bundle.spec.backbone.kind](self.bundle, self.inventory, mask)
-
     def _size_unpruned(self, mask: Mask, size: int) -> int:
         """Return the size of the unpruned graph; ``size`` is that of ``mask``'s graph."""
         presence = mask.presence
@@ -92,9 +94,18 @@ class VariantBuilder:
             active = self.inventory.active(presence)
             dense = np.array_equal(mask.keep, active)
             self._dense_bytes[presence] = (
-                size if dense else len(self._write(Mask(presence, 0, active)))
+                size if dense else len(self._graphs.write(Mask(presence, 0, active)))
             )
         return self._dense_bytes[presence]
+
+    def graph(self, mask: Mask) -> bytes:
+        """Return the variant of a mask as a serialised ONNX graph: raw windows in, logits out.
+
+        Raises:
+            MaskMismatchError: The mask is not of this bundle, or leaves a layer empty.
+        """
+        self._check(mask)
+        return self._graphs.write(mask)
 
     def _check(self, mask: Mask) -> None:
         modalities = len(self.bundle.spec.modalities)
@@ -110,3 +121,12 @@ class VariantBuilder:
             needed = self.inventory.tokens(layer, mask.presence) > 0
             if needed and not mask.keep[layer.units].any():
                 raise MaskMismatchError(f"mask leaves no unit in layer {layer.name}")
+
+
+def _graph_family(bundle: Bundle, inventory: Inventory) -> GraphFamily:
+    # Imported here since it needs onnx, which costs start-up time and memory: those who only
+    # look at cards go without.
+    from sentryfuse.variants.graphs.maestro import MaestroGraphs
+
+    families = {"maestro": MaestroGraphs}
+    return families[bundle.spec.backbone.kind](bundle, inventory)

@@ -33,17 +33,18 @@ class CostGrid:
         rows: list[tuple[float, ...]] = []
         for batch in batches:
             curve = _ascending({f: fmean(measured[batch][f]) for f in sorted(measured[batch])})
-            row = tuple(_along(tuple(curve), tuple(curve.values()), f) for f in knots)
+            row = tuple(interpolate(tuple(curve), tuple(curve.values()), f) for f in knots)
             rows.append(tuple(map(max, row, rows[-1])) if rows else row)
         return cls(knots, batches, tuple(rows))
 
     def at(self, flops: int, batch: int) -> float:
         """Interpolate; constant below the first knot and in proportion after the last."""
-        column = tuple(_along(self.flops, row, flops) for row in self.costs)
-        return _along(self.batches, column, batch)
+        column = tuple(interpolate(self.flops, row, flops) for row in self.costs)
+        return interpolate(self.batches, column, batch)
 
 
-def _along(knots: Sequence[int], values: Sequence[float], x: int) -> float:
+def interpolate(knots: Sequence[int], values: Sequence[float], x: int) -> float:
+    """Interpolate linearly; constant below the first knot and in proportion after the last."""
     i = bisect_right(knots, x)
     if i == 0:
         return values[0]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from sentryfuse.errors import ConfigError
 from sentryfuse.presence import Presence
 from sentryfuse.spec import ModelSpec
 from sentryfuse.variants.builder import VariantBuilder
-from sentryfuse.variants.cost_grid import CostGrid
+from sentryfuse.variants.cost_grid import CostGrid, interpolate
 from sentryfuse.variants.host import host_fingerprint
 from sentryfuse.variants.variant import Variant
 
@@ -26,6 +27,8 @@ _WARM_UP_RUNS = 3
 class ProfileSample:
     """One measurement: what a whole batch took."""
 
+    modalities: int
+    """How many were present."""
     flops: int
     """Of one sample of the batch."""
     batch: int
@@ -33,8 +36,9 @@ class ProfileSample:
     cpu_s: float
 
     def __post_init__(self) -> None:
+        sizes = (self.modalities, self.flops, self.batch)
         costs = (self.latency_s, self.cpu_s)
-        if self.flops < 1 or self.batch < 1 or not all(0 < c < math.inf for c in costs):
+        if min(sizes) < 1 or not all(0 < c < math.inf for c in costs):
             raise ConfigError(f"a profile sample must hold positive, finite numbers, got {self}")
 
 
@@ -67,14 +71,19 @@ class HostProfile:
         if not self.samples:
             raise ConfigError("a host profile needs at least one sample")
 
-    def estimate(self, flops: int, batch: int) -> Estimate:
+    def estimate(self, flops: int, batch: int, modalities: int | None = None) -> Estimate:
         """Interpolate between the samples; beyond the largest, cost grows in proportion.
 
         Args:
             flops: Of one sample of the batch.
             batch: Windows in the batch.
+            modalities: How many are present: the same FLOPs cost more in more encoders. Without
+                it, the samples of all presences are taken together.
         """
-        return Estimate(latency_s=self._latency.at(flops, batch), cpu_s=self._cpu.at(flops, batch))
+        return Estimate(
+            latency_s=_estimate(self._latency, flops, batch, modalities),
+            cpu_s=_estimate(self._cpu, flops, batch, modalities),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data; :meth:`from_json` reads it back."""
@@ -97,12 +106,32 @@ class HostProfile:
             raise ConfigError(f"not a host profile: {error}") from error
 
     @cached_property
-    def _latency(self) -> CostGrid:
-        return CostGrid.fit([(s.flops, s.batch, s.latency_s) for s in self.samples])
+    def _latency(self) -> Grids:
+        return _fit(self.samples, attrgetter("latency_s"))
 
     @cached_property
-    def _cpu(self) -> CostGrid:
-        return CostGrid.fit([(s.flops, s.batch, s.cpu_s) for s in self.samples])
+    def _cpu(self) -> Grids:
+        return _fit(self.samples, attrgetter("cpu_s"))
+
+
+Grids = dict[int | None, CostGrid]
+"""Costs by number of modalities, ascending; those of all presences together under None."""
+
+
+def _fit(samples: Sequence[ProfileSample], cost: Callable[[ProfileSample], float]) -> Grids:
+    def grid(chosen: Iterable[ProfileSample]) -> CostGrid:
+        return CostGrid.fit([(s.flops, s.batch, cost(s)) for s in chosen])
+
+    counts = sorted({s.modalities for s in samples})
+    of_count: Grids = {n: grid(s for s in samples if s.modalities == n) for n in counts}
+    return of_count | {None: grid(samples)}
+
+
+def _estimate(grids: Grids, flops: int, batch: int, modalities: int | None) -> float:
+    if modalities is None:
+        return grids[None].at(flops, batch)
+    counts = [count for count in grids if count is not None]
+    return interpolate(counts, [grids[n].at(flops, batch) for n in counts], modalities)
 
 
 def profile_host(
@@ -153,6 +182,7 @@ def _measure(variant: Variant, spec: ModelSpec, batch: int, repeats: int) -> Pro
         latency_s.append(time.perf_counter() - started)
         cpu_s.append(time.process_time() - cpu_started)
     return ProfileSample(
+        modalities=len(variant.card.presence),
         flops=variant.card.flops,
         batch=batch,
         latency_s=float(np.quantile(latency_s, 0.25)),

@@ -9,8 +9,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-Weights = Mapping[str, NDArray[np.float32]]
 Array = NDArray[np.floating]
+Weights = Mapping[str, Array]
 Index = NDArray[np.integer]
 
 
@@ -44,8 +44,3 @@ class Linear:
     def inputs(self, index: Index) -> Linear:
         """Return the map that reads only these inputs; the others count as zero."""
         return Linear(self.weight[:, index], self.bias)
-
-    def standardising(self, mean: Array, std: Array) -> Linear:
-        """Return the map that reads raw inputs where this one reads ``(x - mean) / std``."""
-        weight = self.weight / np.asarray(std, dtype=np.float64)
-        return Linear(weight, self.bias - weight @ mean)

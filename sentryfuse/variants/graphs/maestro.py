@@ -13,62 +13,98 @@ import numpy as np
 
 from sentryfuse.bundle import Bundle
 from sentryfuse.pruning import Mask
-from sentryfuse.spec import ModalitySpec
+from sentryfuse.spec import ModelSpec
 from sentryfuse.units import BoolArray, Inventory
 from sentryfuse.variants.graphs.attention import Attention
+from sentryfuse.variants.graphs.centring import centre_stream
 from sentryfuse.variants.graphs.embedding import Embedding, write_summaries
 from sentryfuse.variants.graphs.feedforward import FeedForward, Mixture
-from sentryfuse.variants.graphs.linear import Array, Linear
+from sentryfuse.variants.graphs.linear import Array, Linear, Weights
 from sentryfuse.variants.graphs.writer import GraphWriter
 
-OUTPUT = "logits"
+OUTPUT = "model.logits"
 
 
-def write_maestro(bundle: Bundle, inventory: Inventory, mask: Mask) -> bytes:
-    """Return the serialised graph of the pruned model.
+class MaestroGraphs:
+    """Writes the graph of any mask of one bundle; any number of threads may share it.
 
-    Its inputs are raw windows ``[batch, length, channels]`` named after the modalities that are
-    present; its output is ``logits [batch, classes]``.
+    What does not depend on the mask is folded once, here.
     """
-    return _Maestro(bundle, inventory, mask).write()
+
+    def __init__(self, bundle: Bundle, inventory: Inventory) -> None:
+        self._spec = bundle.spec
+        self._inventory = inventory
+        self._weights = _centre_fusion(bundle)
+        self._embeddings = tuple(
+            Embedding.read(
+                bundle.weights,
+                f"encoders.{m.name}.embedding",
+                m,
+                bundle.normalisation[m.name],
+                bundle.spec.backbone,
+            )
+            for m in bundle.spec.modalities
+        )
+
+    def write(self, mask: Mask) -> bytes:
+        """Return the serialised graph of the pruned model.
+
+        Its inputs are raw windows ``[batch, length, channels]`` named after the modalities that
+        are present; its output is ``[batch, classes]``.
+        """
+        writer = _MaestroWriter(self._spec, self._inventory, self._weights, mask)
+        return writer.write([self._embeddings[i] for i in mask.presence])
 
 
-class _Maestro:
-    def __init__(self, bundle: Bundle, inventory: Inventory, mask: Mask) -> None:
-        self.spec = bundle.spec
-        self.shape = bundle.spec.backbone
-        self.weights = bundle.weights
-        self.normalisation = bundle.normalisation
+def _centre_fusion(bundle: Bundle) -> dict[str, Array]:
+    """Make the fusion's norms RMS norms; an encoder's stream is also read by its merge."""
+    shape, encoders = bundle.spec.backbone, [f"encoders.{m}" for m in bundle.spec.modality_names]
+    fusion = [f"fusion.{depth}" for depth in range(shape.fusion_layers)]
+    return centre_stream(
+        bundle.weights,
+        writers=[
+            *(f"{e}.merges.{shape.encoder_layers - 1}.project" for e in encoders),
+            *(f"{f}.attention.output" for f in fusion),
+            *(f"{f}.feed_forward.project" for f in fusion),
+        ],
+        positions=[f"{e}.fusion_position" for e in encoders],
+        readers={
+            "norm": ["pooled"],
+            **{
+                f"{f}.attention_norm": [f"{f}.attention.{p}" for p in ("query", "key", "value")]
+                for f in fusion
+            },
+            **{
+                f"{f}.feed_forward_norm": [f"{f}.feed_forward.{p}" for p in ("router", "expand")]
+                for f in fusion
+            },
+        },
+    )
+
+
+class _MaestroWriter:
+    def __init__(self, spec: ModelSpec, inventory: Inventory, weights: Weights, mask: Mask) -> None:
+        self.spec = spec
+        self.shape = spec.backbone
         self.inventory = inventory
+        self.weights = weights
         self.mask = mask
         self.graph = GraphWriter()
 
-    def write(self) -> bytes:
-        present = [self.spec.modalities[i] for i in self.mask.presence]
-        windows = [self.graph.input(m.name, (m.length, m.channels)) for m in present]
-        embeddings = [self._embedding(m) for m in present]
-        summaries: Sequence[str | None] = [None] * len(present)
+    def write(self, embeddings: Sequence[Embedding]) -> bytes:
+        modalities = [e.modality for e in embeddings]
+        windows = [self.graph.input(m.name, (m.length, m.channels)) for m in modalities]
+        summaries: Sequence[str | None] = [None] * len(windows)
         if self.shape.summary_token:
             summaries = write_summaries(self.graph, windows, embeddings)
         encoded, offsets = [], []
-        for modality, embedding, window, summary in zip(
-            present, embeddings, windows, summaries, strict=True
-        ):
+        for embedding, window, summary in zip(embeddings, windows, summaries, strict=True):
             tokens = embedding.write(self.graph, window, summary)
-            x, offset = self._encode(modality.name, tokens, len(embedding.position))
+            x, offset = self._encode(embedding.modality.name, tokens, len(embedding.position))
             encoded.append(x)
             offsets.append(offset)
         logits = self._fuse(encoded, np.concatenate(offsets))
         return self.graph.serialise(logits, name=OUTPUT, shape=(self.spec.num_classes,))
-
-    def _embedding(self, modality: ModalitySpec) -> Embedding:
-        return Embedding.read(
-            self.weights,
-            f"encoders.{modality.name}.embedding",
-            modality,
-            self.normalisation[modality.name],
-            self.shape,
-        )
 
     def _encode(self, name: str, x: str, tokens: int) -> tuple[str, Array]:
         """Encode tokens ``[batch, tokens, embed_dim]`` of one modality.
@@ -82,11 +118,15 @@ class _Maestro:
             layer, scope = f"encoders.{name}.layers.{depth}", f"encoders.{name}.{depth}"
             if depth:
                 x = graph.node("Add", x, graph.constant(offset))
-            x = self._attend(layer, scope, graph.reshape(x, -1, d), tokens)
+            x = graph.reshape(x, -1, d)
+            normed = graph.layer_norm(x, self.weights, f"{layer}.attention_norm")
+            x = graph.node("Add", x, self._attend(layer, scope, normed, tokens))
             block = FeedForward.read(
                 self.weights, f"{layer}.feed_forward", self._keep(f"{scope}.ffn")
             )
-            hidden = block.write_hidden(graph, self._norm(f"{layer}.feed_forward_norm", x))
+            hidden = block.write_hidden(
+                graph, graph.layer_norm(x, self.weights, f"{layer}.feed_forward_norm")
+            )
             # One node projects and adds x; the bias joins the next constant that is added.
             x = graph.node("Gemm", hidden, graph.constant(block.project.weight), x, transB=1)
             offset = np.tile(block.project.bias, (tokens, 1))
@@ -114,7 +154,8 @@ class _Maestro:
         x = graph.reshape(graph.node("Add", x, graph.constant(offset)), -1, d)
         for depth in range(self.shape.fusion_layers):
             scope = f"fusion.{depth}"
-            x = self._attend(scope, scope, x, tokens)
+            normed = graph.rms_norm(x, self.weights, f"{scope}.attention_norm")
+            x = graph.node("Add", x, self._attend(scope, scope, normed, tokens))
             mixture = Mixture.read(
                 self.weights,
                 f"{scope}.feed_forward",
@@ -122,11 +163,15 @@ class _Maestro:
                 group=self.shape.expert_dim,
                 experts_per_token=self.shape.experts_per_token,
             )
-            hidden = mixture.write_hidden(graph, self._norm(f"{scope}.feed_forward_norm", x))
+            hidden = mixture.write_hidden(
+                graph, graph.rms_norm(x, self.weights, f"{scope}.feed_forward_norm")
+            )
             x = graph.node("Add", x, graph.linear(hidden, mixture.channels.project))
         # A product with one row of 1 / tokens is the mean, faster than ReduceMean.
         mean = graph.constant(np.full((1, tokens), 1 / tokens))
-        pooled = graph.node("MatMul", mean, graph.reshape(self._norm("norm", x), -1, tokens, d))
+        pooled = graph.node(
+            "MatMul", mean, graph.reshape(graph.rms_norm(x, self.weights, "norm"), -1, tokens, d)
+        )
         pooled = graph.linear(graph.reshape(pooled, -1, d), Linear.read(self.weights, "pooled"))
         return graph.linear(graph.node("Gelu", pooled), Linear.read(self.weights, "classifier"))
 
@@ -138,16 +183,8 @@ class _Maestro:
             head_dim=self.shape.head_dim,
             group=self.shape.num_heads // self.shape.num_kv_heads,
         )
-        attended = attention.write(
-            self.graph,
-            self._norm(f"{layer}.attention_norm", x),
-            tokens=tokens,
-            active_queries=self.shape.active_queries(tokens),
-        )
-        return self.graph.node("Add", x, attended)
-
-    def _norm(self, name: str, x: str) -> str:
-        return self.graph.layer_norm(x, self.weights, name)
+        queries = self.shape.active_queries(tokens)
+        return attention.write(self.graph, x, tokens=tokens, active_queries=queries)
 
     def _keep(self, layer: str) -> BoolArray:
         return self.mask.keep[self.inventory[layer].units]
