@@ -72,17 +72,20 @@ class RedisLink:
         self._pool, self._redis = _connect_lazily(url, timeout_s)
         self._running: set[asyncio.Task[object]] = set()
 
-    async def warm_up(self, timeout_s: float = 1.0) -> bool:
-        """Connect ahead of the first request, with the patience that a start allows.
+    async def warm_up(self) -> bool:
+        """Connect ahead of the first request: try until Redis answers or the breaker opens.
 
         Returns:
-            Whether Redis answered; if not, it will be tried again by whoever needs it.
+            Whether Redis answered; if not, whoever needs it later tries again.
         """
-        try:
-            await self._ask(self._redis.ping, timeout_s)
-        except Unavailable:
-            return False
-        return True
+        while not self.breaker.open:
+            try:
+                await self._ask(self._redis.ping)
+            except Unavailable:
+                await asyncio.sleep(self._timeout_s)
+            else:
+                return True
+        return False
 
     async def fetch(self, keys: Sequence[str]) -> list[bytes | None]:
         """Read the values of these keys, None where there is none.
@@ -93,7 +96,7 @@ class RedisLink:
         values: list[bytes | None] = []
         for start in range(0, len(keys), _KEYS_PER_COMMAND):
             chunk = list(keys[start : start + _KEYS_PER_COMMAND])
-            answer = await self._ask(partial(self._redis.mget, chunk), self._timeout_s)
+            answer = await self._ask(partial(self._redis.mget, chunk))
             if not isinstance(answer, list) or len(answer) != len(chunk):
                 logger.warning("redis gave an answer that is none to MGET")
                 raise Unavailable("error")
@@ -108,8 +111,7 @@ class RedisLink:
         """
         spread = self._rng.uniform(1 - _TTL_JITTER, 1 + _TTL_JITTER)
         expire_s = max(round(ttl_s * spread), 1)
-        command = partial(self._redis.set, key, value, ex=expire_s, nx=not replace)
-        await self._ask(command, self._timeout_s)
+        await self._ask(partial(self._redis.set, key, value, ex=expire_s, nx=not replace))
 
     async def close(self) -> None:
         """Close the connections; commands still running are given up."""
@@ -118,7 +120,7 @@ class RedisLink:
         await asyncio.gather(*self._running, return_exceptions=True)
         await self._pool.disconnect()
 
-    async def _ask(self, command: Callable[[], Awaitable[object]], timeout_s: float) -> object:
+    async def _ask(self, command: Callable[[], Awaitable[object]]) -> object:
         if len(self._running) >= _MAX_RUNNING:
             raise Unavailable("error")
         if not self.breaker.allows(self._clock()):
@@ -126,9 +128,9 @@ class RedisLink:
         task = asyncio.create_task(_run(command))
         self._running.add(task)
         task.add_done_callback(self._ended)
-        await asyncio.wait({task}, timeout=timeout_s)
+        await asyncio.wait({task}, timeout=self._timeout_s)
         if not task.done() or task.cancelled():
-            self._note_failure(TimeoutError(f"no answer within {timeout_s * 1e3:g} ms"))
+            self._note_failure(TimeoutError(f"no answer within {self._timeout_s * 1e3:g} ms"))
             raise Unavailable("error")
         error = task.exception()
         if error is None:
