@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+
+from sentryfuse.learn.backbones import build_backbone
+from sentryfuse.presence import Presence, all_presences
+from sentryfuse.pruning import Mask
+from sentryfuse.spec import ModelSpec
+from sentryfuse.variants.weights import weight_shapes
+from tests.bundles import random_bundle, random_windows, small_spec, wearable_spec
+from tests.parity.twins import Twins, random_mask
+
+RATIOS = (0.0, 0.25, 0.5, 0.65, 0.8, 0.9)
+
+# Each exercises a part of the graph that the plain small spec does not.
+SPECS = {
+    "different lengths, rates and channels": small_spec(((40, 1), (7, 6), (23, 2), (1, 3))),
+    "no summary token": small_spec(summary_token=False),
+    "three encoder layers with odd token counts": small_spec(encoder_layers=3, max_tokens=7),
+    "two of three experts per token": small_spec(experts_per_token=2),
+    "one of three experts per token": small_spec(experts_per_token=1),
+    "a single expert": small_spec(num_experts=1, experts_per_token=1),
+    "sparse attention": small_spec(sparse_from=4, sparse_factor=1, max_tokens=12),
+    "sparse fusion, dense encoders": small_spec(sparse_from=8, sparse_factor=2),
+    "sparse attention without sharing": small_spec(
+        sparse_from=4, sparse_factor=1, max_tokens=12, num_kv_heads=4
+    ),
+    "one key/value head": small_spec(num_kv_heads=1),
+    "a single modality": small_spec(((12, 3),)),
+    "wide heads, one fusion layer": small_spec(head_dim=9, fusion_layers=1),
+}
+
+
+@pytest.mark.parametrize("spec", [small_spec(), wearable_spec(), *SPECS.values()])
+def test_weights_are_named_and_shaped_like_the_torch_modules(spec: ModelSpec) -> None:
+    state = build_backbone(spec).state_dict()
+
+    assert {name: tuple(w.shape) for name, w in state.items()} == weight_shapes(spec)
+
+
+def test_masked_sliced_and_variant_agree_for_every_presence_and_ratio() -> None:
+    twins = Twins(random_bundle())
+    for presence in all_presences(5):
+        names = presence.names(twins.bundle.spec.modality_names)
+        windows = random_windows(twins.bundle.spec, names, batch=2, seed=presence.bits)
+        for ratio in RATIOS:
+            twins.assert_agree(twins.builder.mask(presence, ratio), windows)
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
+@pytest.mark.parametrize("batch", [1, 5])
+def test_twins_agree_whatever_the_spec(spec: ModelSpec, batch: int) -> None:
+    twins = Twins(random_bundle(spec, seed=batch))
+    inventory, size = twins.builder.inventory, len(spec.modalities)
+    for presence in {Presence.full(size), Presence(1, size), Presence(1 << size - 1, size)}:
+        names = presence.names(spec.modality_names)
+        windows = random_windows(spec, names, batch=batch, seed=presence.bits)
+        twins.assert_agree(twins.builder.mask(presence, 0.0), windows)
+        twins.assert_agree(twins.builder.mask(presence, 0.5), windows)
+        mask = random_mask(inventory, presence, keep=0.6, seed=presence.bits)
+        twins.assert_agree(mask, windows)
+
+
+@pytest.mark.parametrize("heads", [(0, 1, 4), (0, 2, 3, 5), (0, 1, 2, 3, 6, 7), (7,)])
+@pytest.mark.parametrize("sparse_from", [4, 150])
+def test_uneven_key_value_groups_agree(heads: tuple[int, ...], sparse_from: int) -> None:
+    spec = small_spec(num_heads=8, num_kv_heads=2, sparse_from=sparse_from, sparse_factor=1)
+    twins = Twins(random_bundle(spec))
+    keep = twins.builder.inventory.active(spec.full_presence)
+    for layer in twins.builder.inventory.layers:
+        if layer.kind == "head":
+            keep[layer.units] = np.isin(np.arange(layer.count), heads)
+
+    twins.assert_agree(Mask(spec.full_presence, 0, keep), random_windows(spec, batch=3))
+
+
+def test_the_shipped_size_agrees() -> None:
+    twins = Twins(random_bundle(wearable_spec()))
+    presence = Presence.of((0, 2, 3), 5)
+    names = presence.names(twins.bundle.spec.modality_names)
+    windows = random_windows(twins.bundle.spec, names, batch=3)
+    for ratio in (0.0, 0.8):
+        twins.assert_agree(twins.builder.mask(presence, ratio), windows)
+
+
+def test_a_sensor_that_never_moves_agrees() -> None:
+    twins = Twins(random_bundle())
+    spec = twins.bundle.spec
+    windows = {name: np.full_like(w, 0.3) for name, w in random_windows(spec).items()}
+
+    twins.assert_agree(twins.builder.mask(spec.full_presence, 0.5), windows)
+
+
+def test_a_sensor_far_from_zero_agrees() -> None:
+    twins = Twins(random_bundle())
+    spec = twins.bundle.spec
+    windows = {name: 0.01 * w + 5 for name, w in random_windows(spec).items()}
+
+    twins.assert_agree(twins.builder.mask(spec.full_presence, 0.0), windows)
