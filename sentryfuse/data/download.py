@@ -146,7 +146,7 @@ def _open(request: urllib.request.Request) -> HTTPResponse:
         ) from error
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", None) or error
-        raise _BrokenOffError(str(reason)) from error
+        raise _BrokenOffError(getattr(reason, "strerror", None) or str(reason)) from error
     return response
 
 
