@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from sentryfuse.bundle import Bundle
-from sentryfuse.errors import ConfigError, MaskMismatchError
+from sentryfuse.errors import BundleError, ConfigError, MaskMismatchError
 from sentryfuse.presence import Presence
 from sentryfuse.pruning import Mask, permille, select_units
 from sentryfuse.units import Inventory
@@ -36,7 +36,7 @@ class VariantBuilder:
         threads: Threads that one run of a variant may use.
 
     Raises:
-        BundleError: The bundle's weights are not its spec's.
+        BundleError: The bundle's weights or gate are not its spec's.
         ConfigError: ``threads`` is not positive.
     """
 
@@ -47,6 +47,11 @@ class VariantBuilder:
         self.bundle = bundle
         self.inventory = Inventory(bundle.spec)
         self._gate = bundle.gate
+        if self._gate.num_units != self.inventory.num_units:
+            raise BundleError(
+                f"gate scores {self._gate.num_units} units, "
+                f"the model has {self.inventory.num_units}"
+            )
         self._graphs = _graph_family(bundle, self.inventory)
         self._threads = threads
         self._dense_bytes: dict[Presence, int] = {}

@@ -49,7 +49,7 @@ def interpolate(knots: Sequence[int], values: Sequence[float], x: int) -> float:
     if i == 0:
         return values[0]
     if i == len(knots):
-        return values[-1] * x / knots[-1]
+        return values[-1] * (x / knots[-1])
     share = (x - knots[i - 1]) / (knots[i] - knots[i - 1])
     return values[i - 1] + share * (values[i] - values[i - 1])
 
