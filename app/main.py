@@ -169,7 +169,7 @@ def _add_routes(
             max_body_bytes=settings.max_body_bytes,
             max_batch=settings.max_batch,
         )
-        app.router.routes.append(endpoint.route())
+        app.router.routes.insert(0, endpoint.route())
     native = NativeApi(
         service,
         default_model=default_model,

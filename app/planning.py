@@ -87,8 +87,11 @@ class Planner:
         except Infeasible as verdict:
             raise self._refusal(verdict, options, budget, 0.0) from None
 
-    def _with_reading(self, ask: Ask, options: Options) -> list[VariantCost]:
-        """Add the energy that reading the request took, which no choice can change."""
+    def _with_reading(self, ask: Ask, options: Options) -> Options:
+        """Add the energy that reading the request took, where energy decides anything."""
+        budget = ask.budget
+        if budget.energy_j is budget.power_w is self._node.power_cap_w is None:
+            return options
         energy_j = ask.parse_cpu_s * self._watts
         return [replace(option, energy_j=option.energy_j + energy_j) for option in options]
 

@@ -19,7 +19,6 @@ from app.errors import NotReadyError, ShedError, UnknownModelError
 from app.inference.dispatcher import Dispatcher
 from app.inference.model import ServedModel
 from app.inference.registry import Resident
-from app.inference.windows import Windows
 from app.node import Node
 from app.planning import Options, Planner
 from app.scheduling import Budget, Plan
@@ -149,12 +148,11 @@ class InferenceService:
             build_s=build_s,
             queue_s=started_s - queued_s,
         )
-        self._count(resident, ask.windows, run, receipt)
         return Answer(
             model=model.name,
             version=model.version,
             class_names=model.spec.task.class_names,
-            modality_names=model.spec.modality_names,
+            modality_names=model.modality_names,
             presence=presence,
             probabilities=probabilities(run.logits),
             plan=planned,
@@ -173,12 +171,14 @@ class InferenceService:
         options = await model.options(presence, batch)
         return self._planner.dry_run(options, budget), options
 
-    def answered(self, ask: Ask, receipt: Receipt, first_byte_s: float) -> None:
-        """Take note of when the first byte of an answer was written."""
+    def answered(self, ask: Ask, answer: Answer, first_byte_s: float) -> None:
+        """Account for an answer whose first byte was written just now."""
+        receipt = answer.receipt
         accounted_s = receipt.parse_s + receipt.build_s + receipt.queue_s + receipt.inference_s
         overhead_s = max(first_byte_s - ask.received_s - accounted_s, 0.0)
         self.node.answered(overhead_s=overhead_s)
         self.metrics.stage("overhead", overhead_s)
+        self._count(answer, ask.windows.batch)
 
     def close(self) -> None:
         """Give up what is being built ahead."""
@@ -252,11 +252,15 @@ class InferenceService:
             ),
         )
 
-    def _count(self, resident: Resident, windows: Windows, run: _Run, receipt: Receipt) -> None:
-        resident.meters.record(
-            windows=windows.batch, inference_s=run.latency_s, energy_j=receipt.energy_j
-        )
-        self.metrics.batch_size.observe(windows.batch)
+    def _count(self, answer: Answer, batch: int) -> None:
+        receipt = answer.receipt
+        registry = self.models[answer.model].registry
+        resident = registry.find(answer.presence, answer.plan.permille)
+        if resident is not None:
+            resident.meters.record(
+                windows=batch, inference_s=receipt.inference_s, energy_j=receipt.energy_j
+            )
+        self.metrics.batch_size.observe(batch)
         self.metrics.stage("parse", receipt.parse_s)
         self.metrics.stage("queue", receipt.queue_s)
         self.metrics.stage("inference", receipt.inference_s)

@@ -34,12 +34,14 @@ def kind(value: object) -> str:
     return "an object"
 
 
-def is_nest_of_numbers(window: object) -> bool:
-    """Whether nothing but numbers stands in nested arrays."""
-    if isinstance(window, list):
-        kinds = {*map(type, window)}
-        return kinds <= {int, float} or (kinds == {list} and all(map(is_nest_of_numbers, window)))
-    return False
+def is_nest_of_numbers(window: object, depth: int = _DEEPEST) -> bool:
+    """Whether nothing but numbers stands in nested arrays, not too deep."""
+    if not isinstance(window, list) or not depth:
+        return False
+    kinds = {*map(type, window)}
+    if kinds <= {int, float}:
+        return True
+    return kinds == {list} and all(is_nest_of_numbers(item, depth - 1) for item in window)
 
 
 def wrong_window(modality: ModalitySpec, window: object) -> WrongInputError:

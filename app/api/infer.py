@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.body import check_is_json, read_body
 from app.api.budgets import parse_budget
-from app.api.payload import parse_windows
+from app.api.payload import WindowReader
 from app.api.render import answer_json, server_timing
 from app.ask import Ask
 from app.service import InferenceService
@@ -42,7 +42,10 @@ class InferEndpoint:
         self._service = service
         self._default_model = default_model
         self._max_body_bytes = max_body_bytes
-        self._max_batch = max_batch
+        self._readers = {
+            model.name: WindowReader(model.spec, max_batch=max_batch)
+            for model in service.models.values()
+        }
 
     def route(self) -> Route:
         """The route that leads here."""
@@ -59,7 +62,7 @@ class InferEndpoint:
         received_s = service.clock()
         service.check_room(model)
         began_cpu_s = time.thread_time()
-        windows = parse_windows(body, model.spec, max_batch=self._max_batch)
+        windows = self._readers[model.name].read(body)
         ask = Ask(
             windows=windows,
             budget=wanted.budget,
@@ -83,4 +86,4 @@ class InferEndpoint:
         await send(start)
         first_byte_s = service.clock()
         await send({"type": "http.response.body", "body": content})
-        service.answered(ask, receipt, first_byte_s)
+        service.answered(ask, answer, first_byte_s)

@@ -45,6 +45,7 @@ class ServedModel:
     ) -> None:
         self.name = stored.name
         self.version = stored.version
+        self.modality_names = builder.bundle.spec.modality_names
         self.builder = builder
         self.registry = registry
         self.permilles = settings.permilles
