@@ -63,6 +63,12 @@ class Record:
         """State one figure; ``spread`` says how sure it is (IQR, deviation, quantiles...)."""
         self._data["figures"][name] = {"value": value, "unit": unit, "spread": dict(spread or {})}
 
+    @property
+    def figures(self) -> Mapping[str, Mapping[str, Any]]:
+        """The figures stated so far, by name."""
+        figures: Mapping[str, Mapping[str, Any]] = self._data["figures"]
+        return figures
+
     def add(self, key: str, value: Any) -> None:
         """Keep something else that a reader of the record will want."""
         self._data[key] = value
