@@ -40,7 +40,7 @@ def service(models: Path) -> Iterator[tuple[HTTPConnection, int]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {**os.environ, "SENTRYFUSE_MODELS": str(models)}
-    command = [sys.executable, "-m", "sentryfuse.cli", "serve", "--port", str(port)]
+    command = [sys.executable, "-m", "sentryfuse", "serve", "--port", str(port)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     try:
         connection = HTTPConnection("127.0.0.1", port, timeout=10)
