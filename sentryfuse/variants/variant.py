@@ -74,4 +74,7 @@ def open_session(graph: bytes, *, threads: int) -> onnxruntime.InferenceSession:
     options.enable_mem_reuse = False
     # An arena of its own would make every variant hold the memory of its largest batch.
     options.enable_cpu_mem_arena = False
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    # The wrapper holds on to the graph in case providers change; that is megabytes per variant.
+    session._model_bytes = None
+    return session
