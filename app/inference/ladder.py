@@ -23,6 +23,7 @@ def costs(
     rungs: Sequence[Rung],
     profile: HostProfile,
     *,
+    modalities: int,
     batch: int,
     threads: int,
     watts_per_core: float,
@@ -32,13 +33,14 @@ def costs(
     Args:
         rungs: The ratios on offer.
         profile: What this host was measured to need.
+        modalities: How many are present.
         batch: Windows in the request.
         threads: Threads of one inference.
         watts_per_core: Active power of a busy core.
     """
     options = []
     for rung in rungs:
-        estimate = profile.estimate(rung.flops, batch)
+        estimate = profile.estimate(rung.flops, batch, modalities)
         options.append(
             VariantCost(
                 permille=rung.permille,

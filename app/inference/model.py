@@ -96,6 +96,7 @@ class ServedModel:
             options = costs(
                 await self.ladder(presence),
                 self.profile,
+                modalities=len(presence),
                 batch=batch,
                 threads=self._settings.threads,
                 watts_per_core=self._settings.watts_per_core,

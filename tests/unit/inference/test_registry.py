@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from app.inference.registry import VariantRegistry
+from app.storage import MemoryMaskCache, TieredMaskCache
+from app.telemetry.metrics import Metrics
+from sentryfuse.presence import Presence
+from sentryfuse.pruning import Mask
+from sentryfuse.variants import Variant, VariantBuilder
+from tests.bundles import random_bundle
+
+FULL = Presence.full(5)
+ONE = Presence.of([0], 5)
+
+
+class CountingBuilder(VariantBuilder):
+    """A real builder that counts, and fails when told to."""
+
+    built = 0
+    broken = False
+
+    def build(self, mask: Mask) -> Variant:
+        self.built += 1
+        if self.broken:
+            raise RuntimeError("no memory left")
+        return super().build(mask)
+
+
+class Bench:
+    """A registry with everything it needs."""
+
+    def __init__(self, limit: int) -> None:
+        self.builder = CountingBuilder(random_bundle())
+        self.metrics = Metrics()
+        self.threads = ThreadPoolExecutor(max_workers=1)
+        self.registry = VariantRegistry(
+            "toy",
+            self.builder,
+            TieredMaskCache(MemoryMaskCache(2**20)),
+            builders=self.threads,
+            limit=limit,
+            metrics=self.metrics,
+        )
+
+    def metric(self, name: str, presence: Presence, ratio: str) -> float | None:
+        labels = {"model": "toy", "presence": presence.hex, "ratio": ratio}
+        return self.metrics.registry.get_sample_value(name, labels)
+
+
+def run(scenario: Callable[[Bench], Awaitable[None]], limit: int = 8) -> None:
+    async def play() -> None:
+        bench = Bench(limit)
+        try:
+            await scenario(bench)
+        finally:
+            bench.threads.shutdown()
+
+    asyncio.run(play())
+
+
+def test_a_variant_is_built_once_and_then_found() -> None:
+    async def scenario(bench: Bench) -> None:
+        assert bench.registry.find(FULL, 500) is None
+        built = await bench.registry.get(FULL, 500)
+        assert (built.variant.card.presence, built.variant.card.permille) == (FULL, 500)
+        assert await bench.registry.get(FULL, 500) is built
+        assert bench.registry.find(FULL, 500) is built
+        assert bench.builder.built == 1
+
+    run(scenario)
+
+
+def test_requests_that_want_the_same_variant_share_one_build() -> None:
+    async def scenario(bench: Bench) -> None:
+        got = await asyncio.gather(*(bench.registry.get(FULL, 900) for _ in range(5)))
+        assert bench.builder.built == 1
+        assert len({id(resident) for resident in got}) == 1
+
+    run(scenario)
+
+
+def test_a_request_that_gives_up_does_not_stop_the_build_for_others() -> None:
+    async def scenario(bench: Bench) -> None:
+        first = asyncio.create_task(bench.registry.get(FULL, 900))
+        second = asyncio.create_task(bench.registry.get(FULL, 900))
+        await asyncio.sleep(0)
+        first.cancel()
+        assert (await second).variant.card.permille == 900
+
+    run(scenario)
+
+
+def test_the_least_used_variant_makes_room() -> None:
+    async def scenario(bench: Bench) -> None:
+        for permille in (0, 500):
+            await bench.registry.get(FULL, permille)
+        bench.registry.find(FULL, 0)
+        await bench.registry.get(ONE, 0)
+        assert bench.registry.resident(FULL, (0, 500)) == {0}
+        assert len(bench.registry) == 2
+
+    run(scenario, limit=2)
+
+
+def test_metrics_show_the_variants_in_memory_and_no_others() -> None:
+    async def scenario(bench: Bench) -> None:
+        built = await bench.registry.get(ONE, 500)
+        shown = bench.metric("sentryfuse_variant_flops", ONE, "0.5")
+        assert shown == built.variant.card.flops
+        await bench.registry.get(FULL, 0)
+        assert bench.metric("sentryfuse_variant_flops", ONE, "0.5") is None
+        assert bench.metric("sentryfuse_variant_flops", FULL, "0") is not None
+
+    run(scenario, limit=1)
+
+
+def test_a_build_that_fails_is_tried_again() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.builder.broken = True
+        with pytest.raises(RuntimeError, match="no memory"):
+            await bench.registry.get(FULL, 0)
+        bench.builder.broken = False
+        assert (await bench.registry.get(FULL, 0)).variant.card.permille == 0
+
+    run(scenario)
+
+
+def test_building_leaves_the_event_loop_free() -> None:
+    async def scenario(bench: Bench) -> None:
+        build = asyncio.create_task(bench.registry.get(FULL, 0))
+        turns = 0
+        while not build.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns > 3
+
+    run(scenario)
