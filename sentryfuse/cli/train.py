@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sentryfuse.learn.settings import Recipe
     from sentryfuse.learn.train import TrainingProgress
 
-_NEEDED = ("torch", "scipy")
+_NEEDED = ("torch",)
 
 
 def train(app: typer.Typer) -> None:

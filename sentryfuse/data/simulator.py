@@ -1,8 +1,9 @@
 """Simulated sensor windows for demos and tests, from class statistics small enough for a bundle.
 
 A window is a level, one oscillation with its second harmonic, and first-order noise, channel by
-channel. Nothing but averages over all training windows of a class is kept: no recording, and
-nothing of a single person, can be had back from the arrays.
+channel. That suits movement: models recognise the activity of nearly every window simulated from
+DSADS. Where classes differ in the fine relation of channels, as in machine cycles, they may not.
+Nothing but averages over all training windows of a class is kept, never a recording.
 """
 
 from __future__ import annotations
@@ -114,6 +115,8 @@ class WindowSimulator:
             found = arrays[key].shape if key in arrays else None
             if found != shape:
                 raise BundleError(f"simulator array {key!r} must be {shape}, got {found}")
+        if not arrays[_KNOWN].any():
+            raise BundleError("the bundle's simulator knows no class")
         return cls(
             lengths={m.name: m.length for m in spec.modalities},
             statistics={n: arrays[_statistics_key(n)] for n in spec.modality_names},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -27,6 +28,23 @@ def test_off_a_terminal_progress_is_a_line_now_and_then(
         for done in range(1001):
             show("convert", done, 1000)
     assert capsys.readouterr().err == "convert: 1000 of 1000\n"
+
+
+def test_on_a_terminal_each_phase_has_a_bar(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    with Screen().progress() as show:
+        show("train", 1, 2, "loss [0.1]")
+        show("train", 2, 2, "loss [0.1]")
+        show("measure", 1, 4, "presences")
+    err = capsys.readouterr().err
+    assert "train" in err
+    assert "100 %" in err
+    assert "25 %" in err
+    assert "loss [0.1]" in err
 
 
 def test_quiet_drops_notes_and_progress(capsys: pytest.CaptureFixture[str]) -> None:

@@ -150,6 +150,9 @@ def test_arrays_that_do_not_fit_the_spec_are_refused() -> None:
     del arrays["statistics.motion"]
     with pytest.raises(BundleError, match=r"'statistics\.motion' must be \(8, 2, 2\), got None"):
         WindowSimulator.from_arrays(arrays, spec_of(windows))
+    arrays = WindowSimulator.fit(windows).to_arrays()
+    with pytest.raises(BundleError, match="knows no class"):
+        WindowSimulator.from_arrays({**arrays, "known": np.zeros(2, np.float32)}, spec_of(windows))
     with pytest.raises(BundleError, match="holds no simulator"):
         WindowSimulator.from_arrays({}, spec_of(windows))
 
