@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from sentryfuse.learn.settings import Recipe
     from sentryfuse.learn.train import TrainingProgress
 
-_NEEDED = ("torch",)
-
 
 def train(app: typer.Typer) -> None:
     """Add the command to the tree."""
