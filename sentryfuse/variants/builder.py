@@ -67,6 +67,15 @@ class VariantBuilder:
         keep = select_units(scores, self.inventory, presence, thousandths / 1000)
         return Mask(presence, thousandths, keep)
 
+    def graph(self, mask: Mask) -> bytes:
+        """Return the variant of a mask as a serialised ONNX graph: raw windows in, logits out.
+
+        Raises:
+            MaskMismatchError: The mask is not of this bundle, or leaves a layer empty.
+        """
+        self._check(mask)
+        return self._graphs.write(mask)
+
     def build(self, mask: Mask) -> Variant:
         """Make a mask physical.
 
@@ -102,15 +111,6 @@ class VariantBuilder:
                 size if dense else len(self._graphs.write(Mask(presence, 0, active)))
             )
         return self._dense_bytes[presence]
-
-    def graph(self, mask: Mask) -> bytes:
-        """Return the variant of a mask as a serialised ONNX graph: raw windows in, logits out.
-
-        Raises:
-            MaskMismatchError: The mask is not of this bundle, or leaves a layer empty.
-        """
-        self._check(mask)
-        return self._graphs.write(mask)
 
     def _check(self, mask: Mask) -> None:
         modalities = len(self.bundle.spec.modalities)

@@ -37,9 +37,10 @@ def test_weights_are_named_and_shaped_like_the_torch_modules(spec: ModelSpec) ->
     assert {name: tuple(w.shape) for name, w in state.items()} == weight_shapes(spec)
 
 
-def test_masked_sliced_and_variant_agree_for_every_presence_and_ratio() -> None:
+@pytest.mark.parametrize("num_missing", range(5))
+def test_masked_sliced_and_variant_agree_for_every_presence_and_ratio(num_missing: int) -> None:
     twins = Twins(random_bundle())
-    for presence in all_presences(5):
+    for presence in all_presences(5, num_missing):
         names = presence.names(twins.bundle.spec.modality_names)
         windows = random_windows(twins.bundle.spec, names, batch=2, seed=presence.bits)
         for ratio in RATIOS:
@@ -55,7 +56,6 @@ def test_twins_agree_whatever_the_spec(spec: ModelSpec, batch: int) -> None:
         names = presence.names(spec.modality_names)
         windows = random_windows(spec, names, batch=batch, seed=presence.bits)
         twins.assert_agree(twins.builder.mask(presence, 0.0), windows)
-        twins.assert_agree(twins.builder.mask(presence, 0.5), windows)
         mask = random_mask(inventory, presence, keep=0.6, seed=presence.bits)
         twins.assert_agree(mask, windows)
 

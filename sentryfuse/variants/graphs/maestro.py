@@ -16,13 +16,15 @@ from sentryfuse.pruning import Mask
 from sentryfuse.spec import ModelSpec
 from sentryfuse.units import BoolArray, Inventory
 from sentryfuse.variants.graphs.attention import Attention
-from sentryfuse.variants.graphs.centring import centre_stream
 from sentryfuse.variants.graphs.embedding import Embedding, write_summaries
 from sentryfuse.variants.graphs.feedforward import FeedForward, Mixture
 from sentryfuse.variants.graphs.linear import Array, Linear, Weights
+from sentryfuse.variants.graphs.stream import Stream, turn_stream
 from sentryfuse.variants.graphs.writer import GraphWriter
 
 OUTPUT = "model.logits"
+
+_PROJECTIONS = ("query", "key", "value")
 
 
 class MaestroGraphs:
@@ -34,10 +36,10 @@ class MaestroGraphs:
     def __init__(self, bundle: Bundle, inventory: Inventory) -> None:
         self._spec = bundle.spec
         self._inventory = inventory
-        self._weights = _centre_fusion(bundle)
+        self._weights = _turn_streams(bundle)
         self._embeddings = tuple(
             Embedding.read(
-                bundle.weights,
+                self._weights,
                 f"encoders.{m.name}.embedding",
                 m,
                 bundle.normalisation[m.name],
@@ -56,29 +58,57 @@ class MaestroGraphs:
         return writer.write([self._embeddings[i] for i in mask.presence])
 
 
-def _centre_fusion(bundle: Bundle) -> dict[str, Array]:
-    """Make the fusion's norms RMS norms; an encoder's stream is also read by its merge."""
-    shape, encoders = bundle.spec.backbone, [f"encoders.{m}" for m in bundle.spec.modality_names]
-    fusion = [f"fusion.{depth}" for depth in range(shape.fusion_layers)]
-    return centre_stream(
-        bundle.weights,
-        writers=[
-            *(f"{e}.merges.{shape.encoder_layers - 1}.project" for e in encoders),
-            *(f"{f}.attention.output" for f in fusion),
-            *(f"{f}.feed_forward.project" for f in fusion),
-        ],
-        positions=[f"{e}.fusion_position" for e in encoders],
-        readers={
-            "norm": ["pooled"],
-            **{
-                f"{f}.attention_norm": [f"{f}.attention.{p}" for p in ("query", "key", "value")]
-                for f in fusion
-            },
-            **{
-                f"{f}.feed_forward_norm": [f"{f}.feed_forward.{p}" for p in ("router", "expand")]
-                for f in fusion
-            },
+def _turn_streams(bundle: Bundle) -> Weights:
+    """Make every layer norm an RMS norm."""
+    weights: Weights = bundle.weights
+    for modality in bundle.spec.modality_names:
+        for depth in range(bundle.spec.backbone.encoder_layers):
+            weights = turn_stream(weights, _encoder_stream(bundle.spec, modality, depth))
+    return turn_stream(weights, _fusion_stream(bundle.spec))
+
+
+def _encoder_stream(spec: ModelSpec, modality: str, depth: int) -> Stream:
+    """Return the stream of one encoder layer, from the tokens' making to their merge."""
+    encoder = f"encoders.{modality}"
+    layer, embedding = f"{encoder}.layers.{depth}", f"{encoder}.embedding"
+    if depth:
+        sources, positions = [f"{encoder}.merges.{depth - 1}.project"], []
+    else:
+        parts = ["project", "summary"] if spec.backbone.summary_token else ["project"]
+        sources, positions = [f"{embedding}.{p}" for p in parts], [f"{embedding}.position"]
+    return Stream(
+        width=spec.backbone.embed_dim,
+        writers=[*sources, f"{layer}.attention.output", f"{layer}.feed_forward.project"],
+        positions=positions,
+        norms={
+            f"{layer}.attention_norm": [f"{layer}.attention.{p}" for p in _PROJECTIONS],
+            f"{layer}.feed_forward_norm": [f"{layer}.feed_forward.expand"],
         },
+        merges=[f"{encoder}.merges.{depth}.project"],
+    )
+
+
+def _fusion_stream(spec: ModelSpec) -> Stream:
+    """Return the stream of the tokens of all modalities, from the merges to the classifier."""
+    encoders = [f"encoders.{modality}" for modality in spec.modality_names]
+    layers = [f"fusion.{depth}" for depth in range(spec.backbone.fusion_layers)]
+    last = spec.backbone.encoder_layers - 1
+    outputs = ("attention.output", "feed_forward.project")
+    norms = {"norm": ["pooled"]}
+    for layer in layers:
+        norms[f"{layer}.attention_norm"] = [f"{layer}.attention.{p}" for p in _PROJECTIONS]
+        norms[f"{layer}.feed_forward_norm"] = [
+            f"{layer}.feed_forward.{p}" for p in ("router", "expand")
+        ]
+    return Stream(
+        width=spec.backbone.embed_dim,
+        writers=[
+            *(f"{encoder}.merges.{last}.project" for encoder in encoders),
+            *(f"{layer}.{output}" for layer in layers for output in outputs),
+        ],
+        positions=[f"{encoder}.fusion_position" for encoder in encoders],
+        norms=norms,
+        merges=[],
     )
 
 
@@ -90,6 +120,7 @@ class _MaestroWriter:
         self.weights = weights
         self.mask = mask
         self.graph = GraphWriter()
+        self.no_scale = self.graph.constant(np.ones(self.shape.embed_dim))
 
     def write(self, embeddings: Sequence[Embedding]) -> bytes:
         modalities = [e.modality for e in embeddings]
@@ -119,14 +150,11 @@ class _MaestroWriter:
             if depth:
                 x = graph.node("Add", x, graph.constant(offset))
             x = graph.reshape(x, -1, d)
-            normed = graph.layer_norm(x, self.weights, f"{layer}.attention_norm")
-            x = graph.node("Add", x, self._attend(layer, scope, normed, tokens))
+            x = graph.node("Add", x, self._attend(layer, scope, self._norm(x), tokens))
             block = FeedForward.read(
                 self.weights, f"{layer}.feed_forward", self._keep(f"{scope}.ffn")
             )
-            hidden = block.write_hidden(
-                graph, graph.layer_norm(x, self.weights, f"{layer}.feed_forward_norm")
-            )
+            hidden = block.write_hidden(graph, self._norm(x))
             # One node projects and adds x; the bias joins the next constant that is added.
             x = graph.node("Gemm", hidden, graph.constant(block.project.weight), x, transB=1)
             offset = np.tile(block.project.bias, (tokens, 1))
@@ -154,8 +182,7 @@ class _MaestroWriter:
         x = graph.reshape(graph.node("Add", x, graph.constant(offset)), -1, d)
         for depth in range(self.shape.fusion_layers):
             scope = f"fusion.{depth}"
-            normed = graph.rms_norm(x, self.weights, f"{scope}.attention_norm")
-            x = graph.node("Add", x, self._attend(scope, scope, normed, tokens))
+            x = graph.node("Add", x, self._attend(scope, scope, self._norm(x), tokens))
             mixture = Mixture.read(
                 self.weights,
                 f"{scope}.feed_forward",
@@ -163,15 +190,11 @@ class _MaestroWriter:
                 group=self.shape.expert_dim,
                 experts_per_token=self.shape.experts_per_token,
             )
-            hidden = mixture.write_hidden(
-                graph, graph.rms_norm(x, self.weights, f"{scope}.feed_forward_norm")
-            )
+            hidden = mixture.write_hidden(graph, self._norm(x))
             x = graph.node("Add", x, graph.linear(hidden, mixture.channels.project))
         # A product with one row of 1 / tokens is the mean, faster than ReduceMean.
         mean = graph.constant(np.full((1, tokens), 1 / tokens))
-        pooled = graph.node(
-            "MatMul", mean, graph.reshape(graph.rms_norm(x, self.weights, "norm"), -1, tokens, d)
-        )
+        pooled = graph.node("MatMul", mean, graph.reshape(self._norm(x), -1, tokens, d))
         pooled = graph.linear(graph.reshape(pooled, -1, d), Linear.read(self.weights, "pooled"))
         return graph.linear(graph.node("Gelu", pooled), Linear.read(self.weights, "classifier"))
 
@@ -185,6 +208,10 @@ class _MaestroWriter:
         )
         queries = self.shape.active_queries(tokens)
         return attention.write(self.graph, x, tokens=tokens, active_queries=queries)
+
+    def _norm(self, x: str) -> str:
+        # The epsilon of torch's layer norm is the default of this one.
+        return self.graph.node("RMSNormalization", x, self.no_scale, axis=-1)
 
     def _keep(self, layer: str) -> BoolArray:
         return self.mask.keep[self.inventory[layer].units]

@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
-from sentryfuse.variants.graphs.linear import Array, Linear, Weights
+from sentryfuse.variants.graphs.linear import Array, Linear
 
 OPSET = 23
 # The intermediate representation that came with opset 23; older engines refuse newer ones.
@@ -68,18 +68,6 @@ class GraphWriter:
         """Apply an affine map to rows ``[rows, inputs]``."""
         weight, bias = self.constant(map_.weight), self.constant(map_.bias)
         return self.node("Gemm", x, weight, bias, transB=1)
-
-    def layer_norm(self, x: str, weights: Weights, name: str) -> str:
-        """Normalise the last axis; torch and ONNX share the default epsilon."""
-        scale, shift = weights[f"{name}.weight"], weights[f"{name}.bias"]
-        return self.node(
-            "LayerNormalization", x, self.constant(scale), self.constant(shift), axis=-1
-        )
-
-    def rms_norm(self, x: str, weights: Weights, name: str) -> str:
-        """Scale the last axis to unit root mean square, with a layer norm's epsilon."""
-        scale = self.constant(weights[f"{name}.weight"])
-        return self.node("RMSNormalization", x, scale, axis=-1)
 
     def serialise(self, output: str, *, name: str, shape: Sequence[int]) -> bytes:
         """Return the model's bytes.

@@ -67,3 +67,10 @@ def test_a_vector_of_integers_is_stored_once() -> None:
 
     assert writer.integers(-1, 4) == writer.integers(-1, 4)
     assert writer.integers(-1, 5) != writer.integers(-1, 4)
+
+
+def test_a_builder_hands_out_the_graph_that_its_variant_runs() -> None:
+    builder = VariantBuilder(random_bundle())
+    mask = builder.mask(Presence(0b00110, 5), 0.5)
+
+    assert len(builder.graph(mask)) == builder.build(mask).card.memory_bytes
