@@ -36,5 +36,12 @@ class SentryGate(nn.Module):
         return scores
 
     def to_arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Return the arrays that :class:`sentryfuse.gate.Gate` reads."""
-        return {name: tensor.detach().numpy().copy() for name, tensor in self.state_dict().items()}
+        """Return the arrays that :class:`sentryfuse.gate.Gate` reads.
+
+        They are rounded to half precision, in which a bundle stores them, so that what is
+        measured is what ships.
+        """
+        return {
+            name: tensor.detach().half().float().numpy()
+            for name, tensor in self.state_dict().items()
+        }

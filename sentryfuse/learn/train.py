@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from sentryfuse.bundle import AccuracyTable, Bundle, write_bundle
 from sentryfuse.data.normalise import fit_normalisation
@@ -22,8 +21,10 @@ from sentryfuse.data.simulator import WindowSimulator
 from sentryfuse.data.splits import Split, recommended_split
 from sentryfuse.data.windows import WindowSet, load_windows
 from sentryfuse.errors import ConfigError
+from sentryfuse.gate import Gate
+from sentryfuse.learn.backbones import Maestro
 from sentryfuse.learn.evaluate import accuracy_table
-from sentryfuse.learn.loop import EpochReport, GatedModel, Trainer
+from sentryfuse.learn.loop import EpochReport, Trainer
 from sentryfuse.learn.settings import Recipe
 from sentryfuse.presence import Presence, all_presences
 from sentryfuse.provenance import current_commit
@@ -85,12 +86,14 @@ def train_bundle(
     trainer = Trainer(spec, recipe.training, train, normalisation)
     log = _run_epochs(trainer, recipe, run_dir, resume, on_progress)
     model = trainer.averaged
-    accuracy = measure_accuracy(model, val, normalisation, on_progress)
+    gate_arrays = model.gate.to_arrays()
+    gate = Gate.from_arrays(gate_arrays)
+    accuracy = measure_accuracy(model.backbone, gate, val, normalisation, on_progress)
     bundle = Bundle(
         spec=spec,
         normalisation=normalisation,
         weights={k: v.numpy() for k, v in model.backbone.state_dict().items()},
-        gate_arrays=model.gate.to_arrays(),
+        gate_arrays=gate_arrays,
         simulator_arrays=WindowSimulator.fit(train).to_arrays(),
         accuracy=accuracy,
         licence=_licence(windows),
@@ -112,12 +115,13 @@ def model_spec(windows: WindowSet, recipe: Recipe) -> ModelSpec:
 
 
 def measure_accuracy(
-    model: GatedModel,
+    backbone: Maestro,
+    gate: Gate,
     windows: WindowSet,
     normalisation: Mapping[str, Normalisation],
     on_progress: Callable[[TrainingProgress], None] = lambda _: None,
 ) -> AccuracyTable:
-    """Measure the accuracy table of a trained model on held-out windows."""
+    """Measure the accuracy table of a trained model and its exported gate on held-out windows."""
     presences = _presences_to_measure(len(windows.modalities))
     done = 0
 
@@ -126,13 +130,8 @@ def measure_accuracy(
         done += 1
         on_progress(TrainingProgress("measure", done, len(presences), "presences measured"))
 
-    def scores(presence: Presence) -> NDArray[np.float32]:
-        with torch.no_grad():
-            values: NDArray[np.float32] = model.gate(presence).numpy()
-        return values
-
     rows = accuracy_table(
-        model.backbone, scores, windows, normalisation, presences, MEASURED_RATIOS, tick
+        backbone, gate.scores, windows, normalisation, presences, MEASURED_RATIOS, tick
     )
     return AccuracyTable(tuple(round(1000 * r) for r in MEASURED_RATIOS), rows)
 
@@ -161,7 +160,7 @@ def _run_epochs(
 ) -> dict[str, Any]:
     """Train to the last epoch, checkpointing each; return losses and seconds by epoch."""
     checkpoint, log_path = run_dir / "checkpoint.pt", run_dir / "run.json"
-    log: dict[str, Any] = {"recipe": _plain(recipe), "epochs": []}
+    log: dict[str, Any] = {"recipe": _plain(recipe), "commit": current_commit(), "epochs": []}
     if resume and checkpoint.exists():
         log = json.loads(log_path.read_text(encoding="utf-8"))
         if log["recipe"] != _plain(recipe):
@@ -199,7 +198,7 @@ def _record(
 ) -> dict[str, Any]:
     return {
         "command": command,
-        "commit": current_commit(),
+        "commit": log["commit"],
         "date": datetime.now(UTC).date().isoformat(),
         "data": windows.name,
         "split": {"train": list(split.train), "val": list(split.val), "test": list(split.test)},

@@ -27,7 +27,12 @@ def test_the_exported_gate_scores_as_the_module_does() -> None:
     exported = Gate.from_arrays(module.to_arrays())
     for presence in all_presences(5):
         expected = module(presence).detach().numpy()
-        np.testing.assert_allclose(exported.scores(presence), expected, atol=1e-6)
+        np.testing.assert_allclose(exported.scores(presence), expected, atol=1e-3)
+
+
+def test_the_exported_gate_is_rounded_to_what_a_bundle_stores() -> None:
+    for array in SentryGate(num_modalities=5, num_units=30, hidden_dim=4).to_arrays().values():
+        np.testing.assert_array_equal(array, array.astype(np.float16))
 
 
 def test_saliency_is_the_mean_absolute_gradient_of_the_virtual_scale() -> None:
