@@ -188,7 +188,12 @@ def _add_routes(
 
     app.router.routes.append(Route("/metrics", metrics))
     app.router.routes.append(Route("/docs", docs))
-    openapi.install(app, service.model(default_model).bundle, default_model)
+    openapi.install(
+        app,
+        service.model(default_model).bundle,
+        default_model=default_model,
+        idle_power_w=settings.idle_power_w,
+    )
 
 
 def _read_node(

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import SecretStr
 from starlette.responses import Response
 
-from app.api import diagnosis, openapi, schemas
+from app.api import diagnosis, schemas
 from app.api.body import check_is_json, read_body
 from app.api.budgets import parse_budget
 from app.api.payload import load_json
@@ -21,7 +21,6 @@ from app.inference.model import ServedModel
 from app.service import InferenceService
 from sentryfuse.errors import ConfigError
 from sentryfuse.presence import Presence
-from sentryfuse.spec import ModelSpec
 
 _BATCHES = (1, 4, 16)
 
@@ -59,22 +58,10 @@ class NativeApi:
         add("/v1/models", self.models, response_model=schemas.ModelList)
         add("/v1/models/{model}", self.details, response_model=schemas.ModelDetails)
         add("/v1/models/{model}/variants", self.variants, response_model=schemas.VariantList)
-        add(
-            "/v1/models/{model}/plan",
-            self.plan,
-            methods=["POST"],
-            response_model=schemas.DryRun,
-            openapi_extra=openapi.plan_request(self._example_spec),
-        )
+        add("/v1/models/{model}/plan", self.plan, methods=["POST"], response_model=schemas.DryRun)
         add("/v1/models/{model}/sample", self.sample, response_class=Response)
         add("/v1/power", self.power, response_model=schemas.PowerInfo)
-        add(
-            "/v1/power",
-            self.set_power,
-            methods=["PUT"],
-            response_model=schemas.PowerInfo,
-            openapi_extra=openapi.power_request(self._service.node.idle_power_w),
-        )
+        add("/v1/power", self.set_power, methods=["PUT"], response_model=schemas.PowerInfo)
         return router
 
     async def models(self) -> dict[str, Any]:
@@ -190,10 +177,6 @@ class NativeApi:
             )
         node.power_cap_w = None if cap is None else float(cap)
         return await self.power()
-
-    @property
-    def _example_spec(self) -> ModelSpec:
-        return self._service.model(self._default_model).spec
 
     def _summary(self, model: ServedModel) -> dict[str, Any]:
         return {

@@ -17,6 +17,7 @@ from sentryfuse.bundle import Bundle
 from sentryfuse.spec import ModelSpec
 
 _REFERENCE = "#/components/schemas/{model}"
+_MODEL = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
 
 BUDGET_PARAMETERS: tuple[dict[str, Any], ...] = tuple(
     {
@@ -53,56 +54,30 @@ BUDGET_PARAMETERS: tuple[dict[str, Any], ...] = tuple(
 )
 
 
-def plan_request(spec: ModelSpec) -> dict[str, Any]:
-    """Describe the request of a dry run."""
-    names = list(spec.modality_names)
-    schema = {
-        "type": "object",
-        "properties": {
-            "present": {"type": "array", "items": {"enum": names}, "default": names},
-            "batch": {"type": "integer", "minimum": 1, "default": 1},
-        },
-    }
-    example = {"present": names[: max(1, len(names) - 2)], "batch": 1}
-    return {
-        "parameters": list(BUDGET_PARAMETERS),
-        "requestBody": _json_body(schema, {"some sensors": example}),
-        "responses": _problem_responses((400, 404, 413, 415, 422, 429, 503)),
-    }
-
-
-def power_request(idle_power_w: float) -> dict[str, Any]:
-    """Describe the request that sets the power cap."""
-    schema = {
-        "type": "object",
-        "required": ["cap_w"],
-        "properties": {"cap_w": {"type": ["number", "null"], "exclusiveMinimum": idle_power_w}},
-    }
-    examples = {"no cap": {"cap_w": None}, "a cap": {"cap_w": round(idle_power_w + 10, 1)}}
-    return {
-        "requestBody": _json_body(schema, examples),
-        "responses": _problem_responses((400, 401, 413, 415, 422)),
-    }
-
-
-def install(app: FastAPI, bundle: Bundle, default_model: str) -> None:
+def install(app: FastAPI, bundle: Bundle, *, default_model: str, idle_power_w: float) -> None:
     """Let the app describe itself; made when first asked for.
 
     Args:
         app: The app, with every route in place.
         bundle: The default model, which the examples are for.
         default_model: Its name.
+        idle_power_w: The least that a power cap can be.
     """
 
     def describe() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _describe(app, bundle, default_model)
+            document = _describe(app, bundle)
+            paths = document["paths"]
+            paths["/v1/models/{model}/plan"]["post"].update(_plan_request(bundle.spec))
+            paths["/v1/power"]["put"].update(_power_request(idle_power_w))
+            _name_the_model(paths, default_model)
+            app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = describe  # type: ignore[method-assign]
 
 
-def _describe(app: FastAPI, bundle: Bundle, default_model: str) -> dict[str, Any]:
+def _describe(app: FastAPI, bundle: Bundle) -> dict[str, Any]:
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
@@ -114,17 +89,67 @@ def _describe(app: FastAPI, bundle: Bundle, default_model: str) -> dict[str, Any
     components.update(definitions["$defs"])
     paths = document["paths"]
     infer = _infer_operation(bundle)
-    model = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
     paths["/v1/infer"] = {"post": {**infer, "operationId": "infer_default"}}
     paths["/v1/models/{model}/infer"] = {
-        "post": {**infer, "parameters": [model, *infer["parameters"]], "operationId": "infer"}
+        "post": {
+            **infer,
+            "parameters": [dict(_MODEL), *infer["parameters"]],
+            "operationId": "infer",
+        }
     }
+    return document
+
+
+def _name_the_model(paths: dict[str, Any], default_model: str) -> None:
     for path in paths.values():
         for operation in path.values():
             for parameter in operation.get("parameters", ()):
                 if parameter["name"] == "model":
                     parameter["example"] = default_model
-    return document
+
+
+def _plan_request(spec: ModelSpec) -> dict[str, Any]:
+    names = list(spec.modality_names)
+    schema = {
+        "type": "object",
+        "properties": {
+            "present": {"type": "array", "items": {"enum": names}, "default": names},
+            "batch": {"type": "integer", "minimum": 1, "default": 1},
+        },
+    }
+    example = {"present": names[: max(1, len(names) - 2)], "batch": 1}
+    answer = {"$ref": _REFERENCE.format(model="DryRun")}
+    return {
+        "parameters": [dict(_MODEL), *BUDGET_PARAMETERS],
+        "requestBody": _json_body(schema, {"some sensors": example}),
+        "responses": {
+            "200": {
+                "description": "What would be chosen, and from what",
+                "content": {"application/json": {"schema": answer}},
+            },
+            **_problem_responses((400, 404, 413, 415, 422, 429, 503)),
+        },
+    }
+
+
+def _power_request(idle_power_w: float) -> dict[str, Any]:
+    schema = {
+        "type": "object",
+        "required": ["cap_w"],
+        "properties": {"cap_w": {"type": ["number", "null"], "exclusiveMinimum": idle_power_w}},
+    }
+    examples = {"no cap": {"cap_w": None}, "a cap": {"cap_w": round(idle_power_w + 10, 1)}}
+    answer = {"$ref": _REFERENCE.format(model="PowerInfo")}
+    return {
+        "requestBody": _json_body(schema, examples),
+        "responses": {
+            "200": {
+                "description": "Power of the node",
+                "content": {"application/json": {"schema": answer}},
+            },
+            **_problem_responses((400, 401, 413, 415, 422)),
+        },
+    }
 
 
 def _infer_operation(bundle: Bundle) -> dict[str, Any]:

@@ -1,0 +1,197 @@
+"""Budgets over HTTP, with a made-up host profile: 40, 20 and 10 ms; 200, 100 and 50 mJ."""
+
+from __future__ import annotations
+
+import time
+
+import httpx
+import pytest
+
+from tests.integration.http_server import HttpService, StartHttp
+
+
+def chosen(response: httpx.Response) -> float:
+    assert response.status_code == 200, response.text
+    ratio: float = response.json()["plan"]["ratio"]
+    return ratio
+
+
+def plan(service: HttpService, **headers: str) -> httpx.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return service.client.post("/v1/models/toy/plan", json={}, headers=named)
+
+
+@pytest.mark.parametrize(("millijoules", "ratio"), [("250", 0.0), ("150", 0.5), ("60", 0.9)])
+def test_a_smaller_energy_budget_takes_a_smaller_variant(
+    service: HttpService, millijoules: str, ratio: float
+) -> None:
+    response = service.infer(X_Energy_Budget_mJ=millijoules)
+    assert chosen(response) == ratio
+    assert response.json()["plan"]["feasible"]
+
+
+@pytest.mark.parametrize(("watts", "ratio"), [("1000", 0.0), ("3.001", 0.9)])
+def test_a_smaller_power_budget_takes_a_smaller_variant(
+    service: HttpService, watts: str, ratio: float
+) -> None:
+    assert chosen(service.infer(X_Power_Budget_W=watts)) == ratio
+
+
+def test_a_latency_budget_that_nothing_keeps_takes_the_fastest_and_says_so(
+    service: HttpService,
+) -> None:
+    response = service.infer(X_Latency_Budget_Ms="0.01")
+    answer = response.json()
+    assert chosen(response) == 0.9
+    assert answer["plan"]["feasible"] is False
+    assert answer["plan"]["conceded"] == ["latency"]
+    spent = answer["receipt"]["budget"]["latency"]
+    assert spent["asked_ms"] == 0.01
+    assert spent["spent_ms"] > 0.01
+    assert spent["met"] is False
+    assert response.headers["sentryfuse-budget-met"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("grpc-timeout", "10u"),
+        ("x-envoy-expected-rq-timeout-ms", "0.01"),
+        ("x-request-timeout-seconds", "0.00001"),
+    ],
+)
+def test_deadlines_of_other_conventions_count_as_latency_budgets(
+    service: HttpService, header: str, value: str
+) -> None:
+    answer = service.infer(**{header: value, "X-Latency-Budget-Ms": "500"}).json()
+    assert answer["receipt"]["budget"]["latency"]["asked_ms"] == pytest.approx(0.01)
+
+
+def test_a_strict_budget_that_nothing_keeps_states_the_least_it_could_be(
+    service: HttpService,
+) -> None:
+    response = service.infer(X_Energy_Budget_mJ="1", Prefer="handling=strict")
+    assert response.status_code == 422
+    problem = response.json()
+    assert problem["type"] == "urn:sentryfuse:problem:impossible-budget"
+    assert problem["budget"] == "energy"
+    assert problem["asked_mj"] == pytest.approx(1)
+    assert problem["least_possible_mj"] >= 50
+
+
+def test_a_strict_latency_budget_that_nothing_keeps_is_refused_too(service: HttpService) -> None:
+    response = service.infer(X_Latency_Budget_Ms="0.01", Prefer="handling=strict")
+    assert response.status_code == 422
+    assert response.json()["least_possible_ms"] > 0.01
+
+
+def test_a_strict_budget_that_fits_is_served(service: HttpService) -> None:
+    response = service.infer(X_Latency_Budget_Ms="60000", Prefer="handling=strict")
+    assert chosen(response) == 0.0
+    assert response.headers["preference-applied"] == "handling=strict"
+    assert response.headers["sentryfuse-budget-met"] == "true"
+
+
+def test_an_accuracy_floor_outranks_an_energy_budget(service: HttpService) -> None:
+    response = service.infer(X_Accuracy_Floor="0.89", X_Energy_Budget_mJ="60")
+    assert chosen(response) == 0.0
+    assert response.json()["plan"]["conceded"] == ["energy"]
+
+
+def test_every_budget_is_in_the_receipt(service: HttpService) -> None:
+    response = service.infer(
+        X_Latency_Budget_Ms="60000",
+        X_Energy_Budget_mJ="100000",
+        X_Power_Budget_W="5000",
+        X_Accuracy_Floor="0.1",
+    )
+    budget = response.json()["receipt"]["budget"]
+    assert list(budget) == ["latency", "energy", "power", "accuracy"]
+    assert all(spending["met"] for spending in budget.values())
+
+
+def test_met_and_missed_budgets_are_counted(service: HttpService) -> None:
+    name, labels = "sentryfuse_budget_total", {"kind": "latency", "outcome": "missed"}
+    before = service.metric(name, **labels) or 0
+    service.infer(X_Latency_Budget_Ms="0.01")
+    assert service.metric(name, **labels) == before + 1
+
+
+def test_a_fresh_service_plans_latency_by_its_profile(start_http: StartHttp) -> None:
+    fresh = start_http()
+    assert plan(fresh, X_Latency_Budget_Ms="100").json()["plan"]["ratio"] == 0.0
+    assert plan(fresh, X_Latency_Budget_Ms="45").json()["plan"]["ratio"] == 0.5
+    assert plan(fresh, X_Latency_Budget_Ms="20").json()["plan"]["ratio"] == 0.9
+
+
+def test_a_variant_that_is_not_in_memory_is_built_and_then_kept(start_http: StartHttp) -> None:
+    fresh = start_http()
+    content = fresh.window("sensor_1", "sensor_2")
+    first, second = fresh.infer(content).json(), fresh.infer(content).json()
+    assert first["receipt"]["build_ms"] > 0
+    assert second["receipt"]["build_ms"] == 0
+    assert first["predictions"] == second["predictions"]
+
+
+def test_what_a_new_presence_would_have_liked_is_built_for_those_that_follow(
+    start_http: StartHttp,
+) -> None:
+    fresh = start_http()
+    names, budget = ["sensor_1", "sensor_2"], {"X-Latency-Budget-Ms": "25"}
+    planned = fresh.client.post("/v1/models/toy/plan", json={"present": names}, headers=budget)
+    wish = planned.json()["plan"]["variant"]
+    fresh.infer(fresh.window(*names), **budget)
+
+    def in_memory() -> list[str]:
+        variants = fresh.client.get("/v1/models/toy/variants").json()["variants"]
+        return [variant["variant"] for variant in variants]
+
+    deadline = time.monotonic() + 20
+    while wish not in in_memory():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_the_nodes_cap_takes_smaller_variants_until_it_is_lifted(start_http: StartHttp) -> None:
+    fresh = start_http()
+    assert fresh.client.put("/v1/power", json={"cap_w": 3.12}).json()["cap_w"] == 3.12
+    answer = fresh.infer().json()
+    assert answer["plan"]["ratio"] == 0.5
+    assert fresh.metric("sentryfuse_power_cap_watts") == 3.12
+    assert fresh.client.put("/v1/power", json={"cap_w": None}).json()["cap_w"] is None
+    assert chosen(fresh.infer()) == 0.0
+
+
+def test_a_cap_that_allows_nothing_is_not_ready_for_inference(start_http: StartHttp) -> None:
+    fresh = start_http(power_cap_w=3.01)
+    response = fresh.infer()
+    assert response.status_code == 503
+    assert int(response.headers["retry-after"]) >= 1
+    assert fresh.client.get("/health/live").status_code == 200
+
+
+def test_under_the_nodes_cap_load_is_shed_with_the_time_to_come_back(
+    start_http: StartHttp,
+) -> None:
+    fresh = start_http(power_cap_w=4.0)
+    responses = [fresh.infer() for _ in range(300)]
+    assert {r.status_code for r in responses} == {200, 429}
+    shed = next(r for r in responses if r.status_code == 429)
+    assert shed.json()["reason"] == "power_cap"
+    assert 1 <= int(shed.headers["retry-after"]) <= 10
+    assert fresh.metric("sentryfuse_shed_total", reason="power_cap") >= 1
+
+
+def test_the_cap_can_be_kept_from_strangers(start_http: StartHttp) -> None:
+    guarded = start_http(admin_token="s3cret")
+    refused = guarded.client.put("/v1/power", json={"cap_w": 10})
+    assert refused.status_code == 401
+    assert refused.headers["www-authenticate"] == "Bearer"
+    wrong = guarded.client.put(
+        "/v1/power", json={"cap_w": 10}, headers={"Authorization": "Bearer x"}
+    )
+    assert wrong.status_code == 401
+    allowed = guarded.client.put(
+        "/v1/power", json={"cap_w": 10}, headers={"Authorization": "Bearer s3cret"}
+    )
+    assert allowed.json()["cap_w"] == 10

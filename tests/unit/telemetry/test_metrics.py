@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import pytest
+
+from app.telemetry.metrics import Metrics, NodeReading
+from sentryfuse.presence import Presence
+from sentryfuse.variants import VariantCard
+
+NAMES = ("left", "right")
+
+
+def card(presence: Presence, permille: int) -> VariantCard:
+    return VariantCard(
+        presence=presence,
+        permille=permille,
+        mask_digest="",
+        flops=100,
+        parameters=10,
+        memory_bytes=40,
+        expected_accuracy=0.8,
+        units_kept_ratio=1,
+        parameters_kept_ratio=1,
+        bytes_kept_ratio=1,
+        flops_kept_ratio=1,
+    )
+
+
+def read(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(f"sentryfuse_{name}", labels)
+
+
+BOTH, ONE = Presence.full(2), Presence.of([0], 2)
+LABELS = {"model": "m", "presence": "3", "ratio": "0.5"}
+
+
+def test_a_run_adds_up_windows_time_energy_and_operations() -> None:
+    metrics = Metrics()
+    meters = metrics.variant_built("m", card(BOTH, 500), NAMES)
+    for _ in range(2):
+        meters.record(windows=4, inference_s=0.002, energy_j=0.01)
+    assert read(metrics, "variant_inferences_total", **LABELS) == 8
+    assert read(metrics, "variant_inference_seconds_sum", **LABELS) == pytest.approx(0.004)
+    assert read(metrics, "variant_energy_joules_total", **LABELS) == pytest.approx(0.02)
+    assert read(metrics, "flops_total", **LABELS) == 800
+
+
+def test_a_dropped_variant_leaves_nothing_behind() -> None:
+    metrics = Metrics()
+    metrics.variant_built("m", card(BOTH, 500), NAMES).record(windows=1, inference_s=1, energy_j=1)
+    metrics.variant_dropped("m", card(BOTH, 500), NAMES)
+    assert b'presence="3"' not in metrics.render()
+
+
+def test_a_presence_is_named_as_long_as_one_of_its_variants_is_in_memory() -> None:
+    metrics = Metrics()
+    shown = {"model": "m", "presence": "1", "modalities": "left"}
+    for permille in (0, 500):
+        metrics.variant_built("m", card(ONE, permille), NAMES)
+    metrics.variant_dropped("m", card(ONE, 0), NAMES)
+    assert read(metrics, "presence_info", **shown) == 1
+    metrics.variant_dropped("m", card(ONE, 500), NAMES)
+    assert read(metrics, "presence_info", **shown) is None
+
+
+def test_two_apps_do_not_share_their_metrics() -> None:
+    one, other = Metrics(), Metrics()
+    one.shed.labels("busy").inc()
+    assert read(other, "shed_total", reason="busy") is None
+
+
+def test_the_node_is_read_once_for_each_scrape() -> None:
+    readings: list[int] = []
+
+    def node() -> NodeReading:
+        readings.append(1)
+        return NodeReading(
+            energy_source="cpu-time",
+            energy_j=5.0,
+            power_w=4.0,
+            power_cap_w=None,
+            slowdown=1.5,
+            queue_depth=2,
+            ready=True,
+            breaker_open=False,
+        )
+
+    metrics = Metrics()
+    metrics.watch_node(node)
+    assert not readings
+    text = metrics.render().decode()
+    assert len(readings) == 1
+    assert 'sentryfuse_node_power_watts{source="cpu-time"} 4.0' in text
+    assert 'sentryfuse_node_energy_joules_total{source="cpu-time"} 5.0' in text
+    assert "sentryfuse_slowdown_ratio 1.5" in text
+    assert "sentryfuse_queue_depth 2.0" in text
+    assert "sentryfuse_redis_breaker_open 0.0" in text
+    assert "sentryfuse_power_cap_watts" not in text
