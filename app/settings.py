@@ -39,7 +39,13 @@ class Settings(BaseSettings):
         description="Pruning ratios served, separated by commas, each in [0, 1)",
     )
     warm_missing: int = Field(
-        1, ge=0, description="Build presences with up to so many sensors missing before ready"
+        4, ge=0, description="Before ready, build for presences with up to so many sensors missing"
+    )
+    warm_ratio: float = Field(
+        0.8,
+        ge=0,
+        lt=1,
+        description="Ratio built ahead where sensors are missing; the nearest served one is taken",
     )
     max_variants: int = Field(
         96, ge=1, description="Variants kept in memory for each model; the least used goes first"

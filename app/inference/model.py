@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator
 from typing import TypeVar
 
 from app.errors import NotReadyError
@@ -108,17 +107,20 @@ class ServedModel:
         """Ratios of a presence whose variants are in memory."""
         return self.registry.resident(presence, self.permilles)
 
-    def warm_keys(self) -> Iterator[tuple[Presence, int]]:
-        """Variants to build before the model is ready: fewest sensors missing first, as fit."""
-        room = self.registry.limit
+    def warm_keys(self) -> list[tuple[Presence, int]]:
+        """Variants to build before the model is ready, as many as may stay in memory.
+
+        All ratios for the full presence; for the others, fewest sensors missing first, one small
+        variant each. So a request in a hurry finds something whatever is missing, and what it
+        would have liked better is built behind it.
+        """
         size = len(self.spec.modalities)
-        for missing in range(min(self._settings.warm_missing, size - 1) + 1):
-            for presence in all_presences(size, missing):
-                if room < len(self.permilles):
-                    return
-                room -= len(self.permilles)
-                for permille in self.permilles:
-                    yield presence, permille
+        most_missing = min(self._settings.warm_missing, size - 1)
+        stand_in = min(self.permilles, key=lambda p: abs(p - 1000 * self._settings.warm_ratio))
+        keys = [(self.spec.full_presence, permille) for permille in self.permilles]
+        for missing in range(1, most_missing + 1):
+            keys += [(presence, stand_in) for presence in all_presences(size, missing)]
+        return keys[: self.registry.limit]
 
 
 def _keep(cache: OrderedDict[K, V], key: K, value: V, limit: int) -> None:
