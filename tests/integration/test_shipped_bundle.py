@@ -65,7 +65,7 @@ def test_a_pruned_variant_recognises_its_own_simulated_samples(builder: VariantB
 
 
 @pytest.mark.data
-@pytest.mark.parametrize(("bits", "floor"), [(0b11111, 0.86), (0b01101, 0.78)])
+@pytest.mark.parametrize(("bits", "floor"), [(0b11111, 0.90), (0b01101, 0.86)])
 def test_unseen_subjects_are_recognised(
     builder: VariantBuilder, recordings: WindowSet, bits: int, floor: float
 ) -> None:
@@ -76,4 +76,4 @@ def test_unseen_subjects_are_recognised(
 def test_pruning_four_fifths_costs_little(builder: VariantBuilder, recordings: WindowSet) -> None:
     full = builder.bundle.spec.full_presence
     dense, pruned = (accuracy(builder, recordings, full, ratio) for ratio in (0.0, 0.8))
-    assert pruned >= dense - 0.04
+    assert pruned >= dense - 0.02
