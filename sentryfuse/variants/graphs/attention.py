@@ -16,16 +16,19 @@ from sentryfuse.variants.graphs.writer import GraphWriter
 class Attention:
     """One attention layer with only the heads that stay.
 
-    The engine wants equally many query heads on each key/value head. Pruning leaves uneven
-    groups; then a key/value head is stored once for every ``gcd`` of the group sizes, which
-    changes nothing but its place.
+    Query heads that share a key/value head attend as one head with ``group`` queries for each
+    token: a few long products in place of many short ones. It costs nothing to arrange, since
+    the order of the projected features is free. Pruning leaves uneven groups; then a key/value
+    head is handed to the engine once for every ``group`` (their sizes' gcd) of its query heads.
     """
 
     projection: Linear
-    """Queries, keys and values of one token, side by side."""
+    """One token's queries ``[group, lanes, head_dim]``, then the keys and values that stay."""
     output: Linear
-    num_heads: int
-    num_kv_heads: int
+    group: int
+    """Query heads on each lane."""
+    lanes: tuple[int, ...]
+    """Key/value head that each head of the engine reads."""
     head_dim: int
 
     @classmethod
@@ -34,10 +37,12 @@ class Attention:
     ) -> Attention:
         """Slice the layer ``name``; head h reads key/value head ``h // group``."""
         heads = keep.nonzero()[0]
-        kv_of_head = heads // group
-        even_group = math.gcd(*np.unique(kv_of_head, return_counts=True)[1].tolist())
-        kv_heads = kv_of_head[::even_group]
-        q_rows, kv_rows = _rows(heads, head_dim), _rows(kv_heads, head_dim)
+        kv_heads, kv_of_head, sizes = np.unique(
+            heads // group, return_inverse=True, return_counts=True
+        )
+        even_group = math.gcd(*sizes.tolist())
+        q_rows = _rows(heads.reshape(-1, even_group).T.ravel(), head_dim)
+        kv_rows = _rows(kv_heads, head_dim)
         return cls(
             projection=Linear.stack(
                 Linear.read(weights, f"{name}.query").outputs(q_rows),
@@ -45,8 +50,8 @@ class Attention:
                 Linear.read(weights, f"{name}.value").outputs(kv_rows),
             ),
             output=Linear.read(weights, f"{name}.output").inputs(q_rows),
-            num_heads=len(heads),
-            num_kv_heads=len(kv_heads),
+            group=even_group,
+            lanes=tuple(kv_of_head[::even_group].tolist()),
             head_dim=head_dim,
         )
 
@@ -62,57 +67,70 @@ class Attention:
         Returns:
             ``[batch * tokens, embed_dim]``.
         """
-        width, kv_width = self.num_heads * self.head_dim, self.num_kv_heads * self.head_dim
-        projected = graph.reshape(
-            graph.linear(x, self.projection), -1, tokens, width + 2 * kv_width
+        projected = graph.linear(x, self.projection)
+        q, k, v = self._split(
+            graph, graph.reshape(projected, -1, tokens, self.projection.num_outputs)
         )
-        q, k, v = graph.nodes(
-            "Split", projected, graph.integers(width, kv_width, kv_width), outputs=3, axis=-1
-        )
+        lanes = len(self.lanes)
+        if self.group > 1:
+            q = graph.reshape(q, -1, tokens * self.group, lanes * self.head_dim)
         if active_queries < tokens:
             heads = self._write_sparse(graph, q, k, v, tokens=tokens, active=active_queries)
         else:
-            heads = graph.node(
-                "Attention", q, k, v, q_num_heads=self.num_heads, kv_num_heads=self.num_kv_heads
-            )
+            heads = graph.node("Attention", q, k, v, q_num_heads=lanes, kv_num_heads=lanes)
+        width = self.group * lanes * self.head_dim
         return graph.linear(graph.reshape(heads, -1, width), self.output)
+
+    def _split(self, graph: GraphWriter, projected: str) -> tuple[str, str, str]:
+        """Take queries, keys and values apart, ``[batch, time, ...]`` each."""
+        width, kept = self.group * len(self.lanes) * self.head_dim, max(self.lanes) + 1
+        if kept == len(self.lanes):
+            sizes = [width, *[kept * self.head_dim] * 2]
+            q, k, v = graph.nodes("Split", projected, graph.integers(*sizes), outputs=3, axis=-1)
+            return q, k, v
+        sizes = [width, *[self.head_dim] * 2 * kept]
+        q, *parts = graph.nodes(
+            "Split", projected, graph.integers(*sizes), outputs=len(sizes), axis=-1
+        )
+        keys, values = parts[:kept], parts[kept:]
+        k = graph.node("Concat", *(keys[i] for i in self.lanes), axis=-1)
+        v = graph.node("Concat", *(values[i] for i in self.lanes), axis=-1)
+        return q, k, v
 
     def _write_sparse(
         self, graph: GraphWriter, q: str, k: str, v: str, *, tokens: int, active: int
     ) -> str:
         """The ``active`` sharpest queries of each head attend, the others get the mean value."""
-        q = self._split_heads(graph, q, self.num_heads, tokens)  # [batch, heads, time, head_dim]
-        k = self._split_heads(graph, k, self.num_kv_heads, tokens)
-        v = self._split_heads(graph, v, self.num_kv_heads, tokens)
-        top = self._sharpest(graph, q, k, tokens=tokens, active=active)  # [batch, heads, u, 1]
+        queries = tokens * self.group
+        q = self._lanes_first(graph, q, queries)  # [batch, lanes, queries, head_dim]
+        k = self._lanes_first(graph, k, tokens)  # [batch, lanes, time, head_dim]
+        v = self._lanes_first(graph, v, tokens)
+        top = self._sharpest(graph, q, k, tokens=tokens, active=active)  # [batch, lanes, u, 1]
         selected = graph.node("Attention", graph.node("GatherND", q, top, batch_dims=2), k, v)
-        mean = graph.node("ReduceMean", v, graph.integers(2))  # [batch, kv heads, 1, head_dim]
-        group = self.num_heads // self.num_kv_heads
-        spread = graph.node("Mul", mean, graph.constant(np.ones((group * tokens, 1))))
-        everywhere = graph.reshape(spread, -1, self.num_heads, tokens, self.head_dim)
+        mean = graph.node("ReduceMean", v, graph.integers(2))  # [batch, lanes, 1, head_dim]
+        everywhere = graph.node("Mul", mean, graph.constant(np.ones((queries, 1))))
         place = graph.node("Add", top, graph.integers(*[0] * self.head_dim))
         heads = graph.node("ScatterElements", everywhere, place, selected, axis=2)
-        joined = graph.node("Transpose", heads, perm=(0, 2, 1, 3))
-        return graph.reshape(joined, -1, tokens, self.num_heads * self.head_dim)
+        return graph.node("Transpose", heads, perm=(0, 2, 1, 3))
 
     def _sharpest(self, graph: GraphWriter, q: str, k: str, *, tokens: int, active: int) -> str:
-        """Indices of the queries with the largest max-minus-mean score over sampled keys."""
+        """Which queries have the largest max-minus-mean score over sampled keys, head by head."""
         # floor(i * time / u), as in learn.nn.sentry_attend.key_sample
         sample = graph.integers(*(np.arange(active) * tokens // active).tolist())
         keys = graph.node("Transpose", graph.node("Gather", k, sample, axis=2), perm=(0, 1, 3, 2))
-        group = self.num_heads // self.num_kv_heads
-        grouped = graph.reshape(q, -1, self.num_kv_heads, group * tokens, self.head_dim)
-        probe = graph.node("MatMul", grouped, keys)  # [batch, kv heads, group * time, u]
-        last = graph.integers(-1)
+        probe = graph.node("MatMul", q, keys)  # [batch, lanes, queries, u]
+        last, lanes = graph.integers(-1), len(self.lanes)
         sharpness = graph.node(
             "Sub", graph.node("ReduceMax", probe, last), graph.node("ReduceMean", probe, last)
         )
-        sharpness = graph.reshape(sharpness, -1, self.num_heads, tokens)
-        top = graph.nodes("TopK", sharpness, graph.integers(active), outputs=2)[1]
-        return graph.reshape(top, -1, self.num_heads, active, 1)
+        by_head = graph.reshape(sharpness, -1, lanes, tokens, self.group)
+        token = graph.nodes("TopK", by_head, graph.integers(active), outputs=2, axis=2)[1]
+        first = graph.node("Mul", token, graph.integers(self.group))
+        query = graph.node("Add", first, graph.integers(*range(self.group)))
+        return graph.reshape(query, -1, lanes, active * self.group, 1)
 
-    def _split_heads(self, graph: GraphWriter, x: str, heads: int, tokens: int) -> str:
-        split = graph.reshape(x, -1, tokens, heads, self.head_dim)
+    def _lanes_first(self, graph: GraphWriter, x: str, time: int) -> str:
+        split = graph.reshape(x, -1, time, len(self.lanes), self.head_dim)
         return graph.node("Transpose", split, perm=(0, 2, 1, 3))
 
 
