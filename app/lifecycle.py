@@ -8,6 +8,7 @@ import time
 from concurrent.futures import Executor
 from typing import Literal
 
+from app.inference.heap import weights_apart
 from app.inference.model import ServedModel
 from app.inference.profiles import HostProfiles
 from app.service import InferenceService
@@ -79,7 +80,12 @@ class Lifecycle:
         began_s = time.perf_counter()
         try:
             for model in self._service.models.values():
-                await self._warm(model)
+                model.profile = await self._profiles.obtain(
+                    model.builder, model.permilles, self._builders
+                )
+            with weights_apart():
+                for model in self._service.models.values():
+                    await self._warm(model)
         except Exception:
             logger.exception("could not get ready")
             self._phase = "failed"
@@ -89,11 +95,10 @@ class Lifecycle:
         logger.info("ready after %.1f s", time.perf_counter() - began_s)
 
     async def _warm(self, model: ServedModel) -> None:
-        keys = list(model.warm_keys())
+        keys = model.warm_keys()
         units = model.builder.inventory.num_units
         digest = model.bundle.digest
         await self._masks.preload(MaskKey(digest, p, permille, units) for p, permille in keys)
-        model.profile = await self._profiles.obtain(model.builder, model.permilles, self._builders)
         for presence, permille in keys:
             await model.registry.get(presence, permille)
         for presence in dict.fromkeys(presence for presence, _ in keys):

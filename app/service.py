@@ -130,12 +130,12 @@ class InferenceService:
             resident = await model.registry.get(presence, planned.permille)
             build_s = self.clock() - began_s
         queued_s = self.clock()
-        async with self.dispatcher.core(self._longest_wait_s(ask)) as waited:
-            if waited or build_s:
+        async with self.dispatcher.core(self._longest_wait_s(ask)) as core:
+            if core.waited or build_s:
                 planned, resident = self._plan_at_dispatch(model, ask, options, resident)
             self.node.admitted()
             started_s = self.clock()
-            run = await self.dispatcher.run(
+            run = await core.worker.run(
                 partial(_run, resident.variant, ask.windows.inputs, self._threads, self.clock)
             )
         profiled_s = next(o.latency_s for o in options if o.permille == planned.permille)

@@ -17,6 +17,7 @@ from app.inference.windows import FloatArray
 from sentryfuse.spec import ModalitySpec, ModelSpec
 
 _KEPT_BYTES = 2**20
+_BRACKET = ord("[")
 
 
 class RegularReader:
@@ -49,14 +50,21 @@ class RegularReader:
             modalities = [m for m in self._modalities if m.name in windows]
             shapes = {m.name: _shape(m, windows[m.name]) for m in modalities}
             request_id = document.get("id")
-            brackets = sum(_brackets(*shape) for shape in shapes.values())
-            if brackets != body.count(b"[") or not isinstance(request_id, str | None):
+            brackets = np.count_nonzero(np.frombuffer(body, np.uint8) == _BRACKET)
+            expected = sum(_brackets(*shape) for shape in shapes.values())
+            if brackets != expected or not isinstance(request_id, str | None):
                 return None
-            arrays = {name: _numbers(windows[name], shape) for name, shape in shapes.items()}
+            flat = [np.frombuffer(windows[name].as_buffer(of_type="d")) for name in shapes]
         except (ValueError, TypeError, LookupError, AttributeError, RuntimeError):
             return None
-        if not all(np.isfinite(array).all() for array in arrays.values()):
+        with np.errstate(over="ignore"):
+            numbers = np.concatenate(flat, dtype=np.float32, casting="same_kind")
+        if not np.isfinite(numbers).all():
             return None
+        arrays, start = {}, 0
+        for (name, shape), part in zip(shapes.items(), flat, strict=True):
+            arrays[name] = numbers[start : start + len(part)].reshape(shape[:3])
+            start += len(part)
         return arrays, request_id
 
 
@@ -73,10 +81,3 @@ def _shape(modality: ModalitySpec, window: Any) -> tuple[int, int, int, bool]:
 
 def _brackets(batch: int, length: int, channels: int, batched: bool) -> int:
     return 1 + batch * length + (batch if batched else 0)
-
-
-def _numbers(window: Any, shape: tuple[int, int, int, bool]) -> FloatArray:
-    flat = np.frombuffer(window.as_buffer(of_type="d"), dtype=np.float64)
-    with np.errstate(over="ignore"):
-        array: FloatArray = flat.astype(np.float32)
-    return array.reshape(shape[:3])

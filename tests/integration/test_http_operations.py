@@ -39,10 +39,11 @@ def test_liveness_answers_while_the_service_gets_ready(start_http: StartHttp) ->
     assert starting.infer().status_code == 200
 
 
-def test_the_warm_ladder_is_in_memory_before_the_service_is_ready(start_http: StartHttp) -> None:
+def test_warm_variants_are_in_memory_before_the_service_is_ready(start_http: StartHttp) -> None:
     ready = start_http(warm_missing=1)
     variants = ready.client.get("/v1/models/toy/variants").json()["variants"]
-    assert len(variants) == (1 + 5) * 3
+    assert [v["ratio"] for v in variants if v["presence_hex"] == "1f"] == [0, 0.5, 0.9]
+    assert [v["ratio"] for v in variants if v["presence_hex"] != "1f"] == [0.9] * 5
 
 
 def test_metrics_describe_variants_requests_node_and_cache(start_http: StartHttp) -> None:

@@ -16,10 +16,8 @@ from app.inference.dispatcher import Dispatcher
 def started(workers: int = 1, max_queue: int = 8, max_wait_s: float = 10) -> Iterator[Dispatcher]:
     dispatcher = Dispatcher(workers=workers, max_queue=max_queue, max_wait_s=max_wait_s)
     dispatcher.start()
-    try:
-        yield dispatcher
-    finally:
-        dispatcher.close()
+    yield dispatcher
+    dispatcher.close()
 
 
 async def hold(dispatcher: Dispatcher, until: asyncio.Event, name: str, order: list[str]) -> None:
@@ -44,9 +42,9 @@ def run(scenario: Callable[[Dispatcher], Awaitable[None]], **settings: float) ->
 
 def test_jobs_run_on_threads_of_their_own() -> None:
     async def scenario(dispatcher: Dispatcher) -> None:
-        async with dispatcher.core() as waited:
-            assert not waited
-            name = await dispatcher.run(lambda: threading.current_thread().name)
+        async with dispatcher.core() as core:
+            assert not core.waited
+            name = await core.worker.run(lambda: threading.current_thread().name)
         assert name == "inference-0"
 
     run(scenario)
@@ -55,8 +53,8 @@ def test_jobs_run_on_threads_of_their_own() -> None:
 def test_the_event_loop_goes_on_while_a_job_runs() -> None:
     async def scenario(dispatcher: Dispatcher) -> None:
         release = threading.Event()
-        async with dispatcher.core():
-            job = asyncio.create_task(dispatcher.run(lambda: release.wait(5)))
+        async with dispatcher.core() as core:
+            job = asyncio.create_task(core.worker.run(lambda: release.wait(5)))
             await asyncio.sleep(0.01)
             assert not job.done()
             release.set()
@@ -67,10 +65,10 @@ def test_the_event_loop_goes_on_while_a_job_runs() -> None:
 
 def test_an_error_of_a_job_reaches_who_asked_and_the_worker_lives_on() -> None:
     async def scenario(dispatcher: Dispatcher) -> None:
-        async with dispatcher.core():
+        async with dispatcher.core() as core:
             with pytest.raises(ZeroDivisionError):
-                await dispatcher.run(lambda: 1 / 0)
-            assert await dispatcher.run(lambda: 7) == 7
+                await core.worker.run(lambda: 1 / 0)
+            assert await core.worker.run(lambda: 7) == 7
         assert dispatcher.alive
 
     run(scenario)
@@ -144,8 +142,8 @@ def test_a_deadline_ends_the_wait() -> None:
                 async with dispatcher.core(0.01):
                     pytest.fail("no core was free")
         assert dispatcher.waiting == 0
-        async with dispatcher.core() as waited:
-            assert not waited
+        async with dispatcher.core() as core:
+            assert not core.waited
 
     run(scenario)
 
@@ -174,8 +172,8 @@ def test_a_request_that_gives_up_leaves_its_place_to_the_next() -> None:
         until.set()
         await asyncio.gather(first, third)
         assert order == ["a", "c"]
-        async with dispatcher.core() as waited:
-            assert not waited
+        async with dispatcher.core() as core:
+            assert not core.waited
 
     run(scenario)
 
@@ -190,8 +188,8 @@ def test_a_core_handed_over_at_the_moment_of_giving_up_is_not_lost() -> None:
         await first  # hands over to the second, which has not run yet
         second.cancel()
         await asyncio.gather(second, return_exceptions=True)
-        async with dispatcher.core(0.5) as waited:
-            assert not waited
+        async with dispatcher.core(0.5) as core:
+            assert not core.waited
 
     run(scenario)
 
@@ -199,11 +197,22 @@ def test_a_core_handed_over_at_the_moment_of_giving_up_is_not_lost() -> None:
 def test_closing_lets_the_running_job_finish() -> None:
     async def scenario() -> None:
         with started() as dispatcher:
-            async with dispatcher.core():
-                job = asyncio.create_task(dispatcher.run(lambda: time.sleep(0.05) or "done"))
+            async with dispatcher.core() as core:
+                job = asyncio.create_task(core.worker.run(lambda: time.sleep(0.05) or "done"))
                 await asyncio.sleep(0.01)
                 await asyncio.to_thread(dispatcher.close)
                 assert await job == "done"
                 assert not dispatcher.alive
 
     asyncio.run(scenario())
+
+
+def test_one_request_after_the_other_stays_on_one_core() -> None:
+    async def scenario(dispatcher: Dispatcher) -> None:
+        names = set()
+        for _ in range(5):
+            async with dispatcher.core() as core:
+                names.add(await core.worker.run(lambda: threading.current_thread().name))
+        assert len(names) == 1
+
+    run(scenario, workers=3)
