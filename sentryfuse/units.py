@@ -74,6 +74,11 @@ class Inventory:
         last = self.layers[-1]
         return last.offset + last.count
 
+    @cached_property
+    def is_head(self) -> BoolArray:
+        """Which units are heads, ``[num_units]``; the others are channels."""
+        return np.concatenate([np.full(x.count, x.kind == "head") for x in self.layers])
+
     def __getitem__(self, name: str) -> UnitLayer:
         return self._by_name[name]
 

@@ -59,9 +59,9 @@ def select_units(
 ) -> BoolArray:
     """Keep the most important units that fit into ``1 - ratio`` of the prunable compute.
 
-    Removes units in ascending order of score until at least ``ratio`` of the prunable FLOPs of
-    this presence are gone, or only the floors are left. For fixed scores the result is nested:
-    what a higher ratio keeps, every lower ratio keeps too.
+    Heads and channels each give up at least ``ratio`` of their FLOPs, in ascending order of
+    score; where one kind comes to its floors before that, the other makes up for it. For fixed
+    scores the result is nested: what a higher ratio keeps, every lower ratio keeps too.
 
     Args:
         scores: Importance of each unit, ``[num_units]``.
@@ -78,7 +78,18 @@ def select_units(
     keep = inventory.active(presence)
     order = removal_order(scores, inventory, presence, floors or Floors())
     flops = inventory.unit_flops(presence)
-    removed = np.cumsum(flops[order])
-    count = int(np.searchsorted(removed, ratio * flops.sum(), side="left")) + 1 if ratio else 0
-    keep[order[:count]] = False
+    for kind in (inventory.is_head, ~inventory.is_head):
+        keep[_first_worth(order[kind[order]], flops, ratio * flops[kind].sum())] = False
+    short = ratio * flops.sum() - flops[~keep].sum()
+    keep[_first_worth(order[keep[order]], flops, short)] = False
     return keep
+
+
+def _first_worth(
+    order: NDArray[np.int64], flops: NDArray[np.float64], target: float
+) -> NDArray[np.int64]:
+    """Return the shortest beginning of ``order`` that costs ``target`` FLOPs, or all of it."""
+    if target <= 0:
+        return order[:0]
+    count = int(np.searchsorted(np.cumsum(flops[order]), target, side="left")) + 1
+    return order[:count]

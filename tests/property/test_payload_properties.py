@@ -14,7 +14,9 @@ from tests.bundles import small_spec
 SPEC = small_spec(((2, 2), (3, 1)))
 READER = WindowReader(SPEC, max_batch=3)
 
-scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "a", "1.5"])
+scalars = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "a", "1.5"])
+)
 numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
 anything = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3), max_leaves=20)
 nearly = st.lists(st.lists(numbers | scalars, min_size=1, max_size=2), min_size=2, max_size=3)

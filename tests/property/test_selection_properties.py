@@ -35,11 +35,25 @@ def test_the_ratio_is_reached_unless_only_floors_are_left(
 
 @settings(max_examples=60, deadline=None)
 @given(seeds, presences, ratios)
-def test_no_more_than_one_unit_too_many_goes(seed: int, presence: Presence, ratio: float) -> None:
+def test_heads_and_channels_each_give_up_the_ratio_or_all_but_their_floors(
+    seed: int, presence: Presence, ratio: float
+) -> None:
+    keep, floor = select(seed, presence, ratio), select(seed, presence, 0.999)
+    flops = INVENTORY.unit_flops(presence)
+    for kind in (INVENTORY.is_head, ~INVENTORY.is_head):
+        removed = flops[kind & ~keep].sum() / flops[kind].sum()
+        assert removed >= ratio - 1e-9 or np.array_equal(keep[kind], floor[kind])
+
+
+@settings(max_examples=60, deadline=None)
+@given(seeds, presences, ratios)
+def test_no_more_than_one_unit_of_each_kind_goes_too_many(
+    seed: int, presence: Presence, ratio: float
+) -> None:
     keep = select(seed, presence, ratio)
     flops = INVENTORY.unit_flops(presence)
-    excess = flops[~keep].sum() - ratio * flops.sum()
-    assert excess <= flops.max() + 1e-6
+    heads, channels = (flops[k].max() for k in (INVENTORY.is_head, ~INVENTORY.is_head))
+    assert flops[~keep].sum() - ratio * flops.sum() <= heads + channels + 1e-6
 
 
 @settings(max_examples=60, deadline=None)
