@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.scheduling import Budget, BudgetKind, Plan
+from sentryfuse.energy import Quality
 from sentryfuse.presence import Presence
-
-Quality = Literal["measured", "modelled"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 from concurrent.futures import Executor
@@ -90,6 +91,9 @@ class Lifecycle:
             logger.exception("could not get ready")
             self._phase = "failed"
             return
+        # What is here now stays: no collection needs to look at it again.
+        gc.collect()
+        gc.freeze()
         if self._phase == "starting":
             self._phase = "ready"
         logger.info("ready after %.1f s", time.perf_counter() - began_s)

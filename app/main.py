@@ -37,7 +37,7 @@ from app.storage import (
 )
 from app.telemetry.metrics import CONTENT_TYPE, Metrics, NodeReading
 from sentryfuse.bundle import read_bundle
-from sentryfuse.energy import CpuTimeMeter
+from sentryfuse.energy import open_meter
 from sentryfuse.errors import ConfigError
 from sentryfuse.variants import VariantBuilder
 
@@ -72,7 +72,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             workers=settings.workers, max_queue=settings.max_queue, max_wait_s=settings.max_wait_s
         ),
         node=Node(
-            CpuTimeMeter(settings.watts_per_core, settings.idle_power_w),
+            open_meter(watts_per_core=settings.watts_per_core, idle_power_w=settings.idle_power_w),
             power_cap_w=settings.power_cap_w,
             clock=time.perf_counter,
         ),

@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 
 from app.answer import Answer, Receipt, probabilities, spendings
 from app.ask import Ask
-from app.errors import NotReadyError, ShedError, UnknownModelError
+from app.errors import (
+    BudgetError,
+    DeadlineError,
+    NotReadyError,
+    ShedError,
+    UnknownModelError,
+)
 from app.inference.dispatcher import Dispatcher
 from app.inference.model import ServedModel
 from app.inference.registry import Resident
@@ -29,6 +35,8 @@ from sentryfuse.variants import Variant
 logger = logging.getLogger(__name__)
 
 _MOST_PREFETCHES = 4
+# What one request cost can only be told by the CPU time of the thread that served it.
+_ATTRIBUTED_BY = "cpu-time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +124,12 @@ class InferenceService:
             return await self._infer(model, ask)
         except ShedError as shed:
             self.metrics.shed.labels(shed.reason).inc()
+            raise
+        except BudgetError as refused:
+            self.metrics.budget.labels(str(refused.facts["budget"]), "refused").inc()
+            raise
+        except DeadlineError:
+            self.metrics.budget.labels("latency", "refused").inc()
             raise
 
     async def _infer(self, model: ServedModel, ask: Ask) -> Answer:
@@ -241,7 +255,7 @@ class InferenceService:
             inference_s=run.latency_s,
             total_s=total_s,
             energy_j=energy_j,
-            energy_source="cpu-time",
+            energy_source=_ATTRIBUTED_BY,
             energy_quality="modelled",
             budget=spendings(
                 ask.budget,

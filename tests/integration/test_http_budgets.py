@@ -117,6 +117,13 @@ def test_met_and_missed_budgets_are_counted(service: HttpService) -> None:
     assert service.metric(name, **labels) == before + 1
 
 
+def test_refused_budgets_are_counted(service: HttpService) -> None:
+    name, labels = "sentryfuse_budget_total", {"kind": "energy", "outcome": "refused"}
+    before = service.metric(name, **labels) or 0
+    service.infer(X_Energy_Budget_mJ="1", Prefer="handling=strict")
+    assert service.metric(name, **labels) == before + 1
+
+
 def test_a_fresh_service_plans_latency_by_its_profile(start_http: StartHttp) -> None:
     fresh = start_http()
     assert plan(fresh, X_Latency_Budget_Ms="100").json()["plan"]["ratio"] == 0.0
