@@ -22,7 +22,7 @@ from sentryfuse.presence import all_presences
 from sentryfuse.variants import VariantBuilder
 
 RATIOS = (0.0, 0.25, 0.5, 0.65, 0.8, 0.9)
-BATCH = 152
+BATCH = 8
 
 
 def measure(path: Path, windows: WindowSet, threads: int) -> dict[str, list[float]]:
