@@ -19,6 +19,7 @@ from app.api.context import RequestIdentity
 from app.api.health import HealthApi
 from app.api.infer import InferEndpoint
 from app.api.native import NativeApi
+from app.api.shortcut import InferShortcut
 from app.inference.dispatcher import Dispatcher
 from app.inference.model import ServedModel
 from app.inference.profiles import HostProfiles
@@ -100,9 +101,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.lifecycle = lifecycle
     errors.install(app)
+    endpoints = _infer_endpoints(settings, service, default_model)
+    app.router.routes += [endpoint.route() for endpoint in endpoints]
     _add_routes(app, settings, service, lifecycle, default_model)
-    app.add_middleware(
-        RequestIdentity,
+    # Around the framework's own layers, not within: inference needs none of them.
+    app.middleware_stack = RequestIdentity(
+        InferShortcut(app.build_middleware_stack(), *endpoints),
         metrics=metrics,
         models=frozenset(models),
         access_log=settings.access_log,
@@ -154,6 +158,23 @@ def _default_model(settings: Settings, models: dict[str, ServedModel]) -> str:
     return name
 
 
+def _infer_endpoints(
+    settings: Settings, service: InferenceService, default_model: str
+) -> tuple[InferEndpoint, InferEndpoint]:
+    """Endpoints of the default model and of any model by name."""
+
+    def make(path: str) -> InferEndpoint:
+        return InferEndpoint(
+            path,
+            service,
+            default_model=default_model,
+            max_body_bytes=settings.max_body_bytes,
+            max_batch=settings.max_batch,
+        )
+
+    return make("/v1/infer"), make("/v1/models/{model}/infer")
+
+
 def _add_routes(
     app: FastAPI,
     settings: Settings,
@@ -161,15 +182,6 @@ def _add_routes(
     lifecycle: Lifecycle,
     default_model: str,
 ) -> None:
-    for path in ("/v1/infer", "/v1/models/{model}/infer"):
-        endpoint = InferEndpoint(
-            path,
-            service,
-            default_model=default_model,
-            max_body_bytes=settings.max_body_bytes,
-            max_batch=settings.max_batch,
-        )
-        app.router.routes.insert(0, endpoint.route())
     native = NativeApi(
         service,
         default_model=default_model,

@@ -124,13 +124,18 @@ def respond(error: errors.RequestError) -> Response:
     return Response(content, problem.status, headers, PROBLEM_TYPE)
 
 
+def refuse(error: errors.RequestError) -> Response:
+    """Log a refusal and turn it into its response."""
+    logger.info("refused: %s", error, extra={"facts": {"problem": problem_of(error).slug}})
+    return respond(error)
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of the app with problem details."""
 
     async def on_request_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, errors.RequestError)
-        logger.info("refused: %s", error, extra={"facts": {"problem": problem_of(error).slug}})
-        return respond(error)
+        return refuse(error)
 
     async def on_http_exception(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
