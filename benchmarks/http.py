@@ -96,7 +96,7 @@ def main() -> None:
     bundle = read_bundle(args.models / args.model)
     simulator = WindowSimulator.from_arrays(bundle.simulator_arrays, bundle.spec)
     _, window = simulator.window(0, np.random.default_rng(0))
-    body = json.dumps({"inputs": {n: v.round(4).tolist() for n, v in window.items()}}).encode()
+    body = json.dumps({"inputs": {n: v.astype(float).round(4).tolist() for n, v in window.items()}}).encode()
     builder = VariantBuilder(bundle)
     record = Record(
         "http",
