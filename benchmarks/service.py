@@ -3,7 +3,7 @@
 Starts the real service as a process of its own. One client, one JSON window, taking turns with
 the bare session loop in the same run. Run:
 
-    python benchmarks/http.py models
+    python benchmarks/service.py models
 """
 
 from __future__ import annotations
