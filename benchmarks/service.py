@@ -14,6 +14,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,8 +29,8 @@ from sentryfuse.bundle import read_bundle
 from sentryfuse.data.simulator import WindowSimulator
 from sentryfuse.variants import VariantBuilder
 
-ROUNDS = 60
-CALLS = 10
+ROUNDS = 24
+CALLS = 50
 READY_TIMEOUT_S = 120.0
 
 
@@ -41,7 +42,8 @@ def service(models: Path) -> Iterator[tuple[HTTPConnection, int]]:
         port = free.getsockname()[1]
     environment = {**os.environ, "SENTRYFUSE_MODELS": str(models)}
     command = [sys.executable, "-m", "sentryfuse", "serve", "--port", str(port)]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    with tempfile.TemporaryFile() as log:  # a request costs a log line, wherever it goes
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
         connection = HTTPConnection("127.0.0.1", port, timeout=10)
         wait_until_ready(connection)
@@ -77,12 +79,12 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def post(connection: HTTPConnection, body: bytes) -> dict:
+def post(connection: HTTPConnection, body: bytes) -> bytes:
     connection.request("POST", "/v1/infer", body, {"Content-Type": "application/json"})
     response = connection.getresponse()
-    answer = json.loads(response.read())
+    answer = response.read()
     if response.status != 200:
-        raise SystemExit(f"{response.status}: {answer}")
+        raise SystemExit(f"{response.status}: {answer.decode()}")
     return answer
 
 
@@ -96,10 +98,12 @@ def main() -> None:
     bundle = read_bundle(args.models / args.model)
     simulator = WindowSimulator.from_arrays(bundle.simulator_arrays, bundle.spec)
     _, window = simulator.window(0, np.random.default_rng(0))
-    body = json.dumps({"inputs": {n: v.astype(float).round(4).tolist() for n, v in window.items()}}).encode()
+    body = json.dumps(
+        {"inputs": {n: v.astype(float).round(4).tolist() for n, v in window.items()}}
+    ).encode()
     builder = VariantBuilder(bundle)
     record = Record(
-        "http",
+        "service",
         "What does HTTP add to the bare session, and what does an idle service weigh?",
         bundle=bundle.digest,
         body_bytes=len(body),
@@ -107,7 +111,7 @@ def main() -> None:
     with service(args.models) as (connection, pid):
         for _ in range(100):
             answer = post(connection, body)
-        ratio = answer["plan"]["ratio"]
+        ratio = json.loads(answer)["plan"]["ratio"]
         variant = builder.build(builder.mask(bundle.spec.full_presence, ratio))
         inputs = {n: v[None] for n, v in window.items()}
         for _ in range(50):
