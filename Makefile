@@ -27,7 +27,7 @@ format: .venv/testing ## Rewrite the code in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-train-dsads: .venv/testing ## Train the bundle that ships in models/ again (an hour on two cores)
+train-dsads: .venv/testing ## Train the bundle that ships in models/ again (about 15 minutes on one core)
 	$(BIN)/sentryfuse train --data $(SENTRYFUSE_DATA)/dsads.npz \
 	    --config configs/dsads-maestro.toml --out models/dsads-maestro/1 --resume
 
