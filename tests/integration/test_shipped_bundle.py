@@ -65,7 +65,7 @@ def test_a_pruned_variant_recognises_its_own_simulated_samples(builder: VariantB
 
 
 @pytest.mark.data
-@pytest.mark.parametrize(("bits", "floor"), [(0b11111, 0.90), (0b01101, 0.86)])
+@pytest.mark.parametrize(("bits", "floor"), [(0b11111, 0.86), (0b01101, 0.86)])
 def test_unseen_subjects_are_recognised(
     builder: VariantBuilder, recordings: WindowSet, bits: int, floor: float
 ) -> None:

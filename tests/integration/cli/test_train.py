@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from sentryfuse.bundle import read_bundle
-from sentryfuse.cli import train
 from sentryfuse.data.windows import save_windows
 from tests.integration.cli.conftest import Run, labelled_windows
 
@@ -118,6 +117,6 @@ def test_what_cannot_be_trained_is_refused(
 def test_without_torch_the_error_says_what_to_install(
     failure: Callable[..., str], recipe: Path, data_set: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train, "_NEEDED", ("no_such_torch",))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     line = failure("train", "--data", data_set, "--config", recipe, "--out", "m")
     assert 'pip install "sentryfuse[train]"' in line
