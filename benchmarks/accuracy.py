@@ -9,6 +9,9 @@ ratio is measured once. Run:
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +28,10 @@ RATIOS = (0.0, 0.25, 0.5, 0.65, 0.8, 0.9)
 BATCH = 8
 
 
-def measure(path: Path, windows: WindowSet, threads: int) -> dict[str, list[float]]:
+Table = dict[str, list[float]]
+
+
+def measure(path: Path, windows: WindowSet, threads: int) -> Table:
     """Accuracy by presence (hexadecimal), one value for each of RATIOS."""
     builder = VariantBuilder(read_bundle(path), threads=threads)
     names = builder.bundle.spec.modality_names
@@ -47,6 +53,16 @@ def measure(path: Path, windows: WindowSet, threads: int) -> dict[str, list[floa
     return table
 
 
+def recorded(folder: Path, digest: str, measured: Callable[[], Table]) -> Table:
+    """Measure a bundle once: an interrupted run goes on with the bundles that are left."""
+    kept = folder / f"accuracy-{digest[:16]}.json"
+    if not kept.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(measured()), encoding="utf-8")
+    table: Table = json.loads(kept.read_text(encoding="utf-8"))
+    return table
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -54,6 +70,7 @@ def main() -> None:
     parser.add_argument("bundles", nargs="+", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where it resumes from")
     args = parser.parse_args()
 
     data = load_windows(args.data)
@@ -66,8 +83,12 @@ def main() -> None:
         test_groups=split.test,
         windows=len(windows),
     )
-    tables = [measure(path, windows, args.threads) for path in args.bundles]
-    record.add("bundles", [read_bundle(p).digest for p in args.bundles])
+    digests = [read_bundle(path).digest for path in args.bundles]
+    tables = [
+        recorded(args.runs, digest, partial(measure, path, windows, args.threads))
+        for path, digest in zip(args.bundles, digests, strict=True)
+    ]
+    record.add("bundles", digests)
     record.add("accuracy", tables)
     rows = np.array([list(t.values()) for t in tables])  # [seeds, presences, ratios]
     full, mean = rows[:, 0], rows.mean(axis=1)
