@@ -1,4 +1,4 @@
-"""How much slower than its profile the machine is right now: one filtered factor."""
+"""How much slower, and how much hungrier, than its profile the machine is right now."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ _MEMORY = 0.3  # alpha of ALERT: how much of the last process noise is remembere
 _NOISE_FLOOR = 0.0025  # Q0: the factor wanders by 5 % per request when all is calm
 _MEASUREMENT_NOISE = 0.01  # R: one request's latency scatters by 10 % around the factor
 _SURPRISE = 3.0  # standard deviations beyond which one observation counts no further
+_DOUBT = 0.1  # part of a pessimistic estimate that a refusal on its word alone takes back
 _ABSURD = 1e6  # a ratio that says the clock or the profile is broken, not that the machine is slow
 
 
@@ -58,3 +59,42 @@ class Slowdown:
             gain=gain,
             noise=noise,
         )
+
+    def doubted(self) -> Slowdown:
+        """Relax a pessimistic estimate that kept an idle machine from trying.
+
+        It would otherwise stand for ever: it learns only from what runs.
+        """
+        return replace(self, mean=self.mean + _DOUBT * (1.0 - self.mean)) if self.mean > 1 else self
+
+
+class Estimator:
+    """One factor on every latency of the host profile, one on every energy.
+
+    Args:
+        z: Standard deviations of a factor that decisions allow for.
+    """
+
+    def __init__(self, z: float = 1.645) -> None:
+        self.latency = Slowdown()
+        self.energy = Slowdown(variance=0.01)
+        self._z = z
+
+    @property
+    def latency_margin(self) -> float:
+        """Added to the mean factor where a deadline must be kept."""
+        return self._z * self.latency.sigma
+
+    @property
+    def energy_bound(self) -> float:
+        """Factor on energies, margin included, where a budget must be kept."""
+        return self.energy.mean + self._z * self.energy.sigma
+
+    def observe(self, latency_ratio: float, energy_ratio: float) -> None:
+        """Take in what one inference took over what its profile says."""
+        self.latency = self.latency.updated(latency_ratio)
+        self.energy = self.energy.updated(energy_ratio)
+
+    def doubted(self) -> None:
+        """A request was refused although the machine is idle."""
+        self.latency = self.latency.doubted()

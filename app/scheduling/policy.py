@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.scheduling.types import Budget, BudgetKind, Infeasible, NodeState, Plan, VariantCost
-from app.scheduling.wording import Limit, why_chosen, why_refused
+from app.scheduling.plans import Infeasible, Plan
+from app.scheduling.types import Budget, BudgetKind, Limit, NodeState, VariantCost
+from app.scheduling.wording import why_refused
 
 _CONCEDED_IN_ORDER: tuple[BudgetKind, ...] = ("energy", "power", "accuracy", "latency")
 
@@ -53,9 +54,7 @@ def plan(options: Sequence[VariantCost], budget: Budget, node: NodeState) -> Pla
         expected_power_w=node.power_w(best.energy_j),
         feasible=not missed,
         conceded=tuple(kind for kind in _CONCEDED_IN_ORDER if kind in missed_kinds),
-        reason=why_chosen(
-            best.permille, best.expected_accuracy, [*limits, *_cap(best.energy_j, node)]
-        ),
+        limits=(*limits, *_cap(best.energy_j, node)),
     )
 
 

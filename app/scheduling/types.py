@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,6 +51,29 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the scheduler knows of one request."""
+
+    id: int
+    group: Hashable
+    """Only requests of one group can share a batch: a model and a presence."""
+    budget: Budget
+    received_s: float
+    """When its last byte was read, on the scheduler's clock."""
+    windows: int = 1
+    reading_j: float = 0.0
+    """Energy that reading it took."""
+    permilles: frozenset[int] | None = None
+    """Ratios it may be given; None for all."""
+
+    @property
+    def deadline_s(self) -> float:
+        """When its answer is due; infinity without a latency budget."""
+        budget_s = self.budget.latency_s
+        return math.inf if budget_s is None else self.received_s + budget_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VariantCost:
     """One way to serve a request: a variant for its presence, at its batch size.
 
@@ -63,6 +87,8 @@ class VariantCost:
     expected_accuracy: float
     batch: int = 1
     threads: int = 1
+    cores: int = 1
+    """Cores that share the rows of the batch; latency is of the slowest share."""
 
     def __post_init__(self) -> None:
         _check(
@@ -72,6 +98,16 @@ class VariantCost:
             energy_j=self.energy_j,
             expected_accuracy=self.expected_accuracy,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One budget beside what an option is expected to take of it."""
+
+    kind: Kind
+    asked: float
+    expected: float
+    missed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,41 +144,3 @@ class NodeState:
         one second and a smaller budget always means a smaller variant.
         """
         return self.idle_power_w + max(self.arrival_rate_hz, 1.0) * energy_j
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """The decision as data: which variant, what it should cost, and why."""
-
-    permille: int
-    batch: int
-    threads: int
-    expected_latency_s: float
-    """As the budget counts it: the part already spent included."""
-    expected_energy_j: float
-    expected_accuracy: float
-    expected_power_w: float
-    feasible: bool
-    """Every budget is expected to be met."""
-    conceded: tuple[BudgetKind, ...]
-    """Budgets expected to be missed, in the order of concession."""
-    reason: str
-    """One sentence for people."""
-
-
-class Infeasible(Exception):  # noqa: N818  (a verdict about a budget, not a fault)
-    """No variant fits a strict budget, or none fits the node's cap.
-
-    Args:
-        kind: The budget that can't be met; ``"cap"`` for the node's own.
-        least_possible: What it would have to be, in its base unit, more precious budgets kept.
-            For an accuracy floor this is the most that can be had.
-        asked: What was asked for.
-        message: One sentence for people.
-    """
-
-    def __init__(self, kind: Kind, least_possible: float, asked: float, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.least_possible = least_possible
-        self.asked = asked

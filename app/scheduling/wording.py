@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from app.scheduling.types import Kind
+from app.scheduling.types import Kind, Limit
 
 _DECIDER: dict[Kind, str] = {
     "latency": "fastest variant",
@@ -14,16 +13,6 @@ _DECIDER: dict[Kind, str] = {
     "energy": "variant of least energy",
     "cap": "variant of least power",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """One budget beside what an option is expected to take of it."""
-
-    kind: Kind
-    asked: float
-    expected: float
-    missed: bool
 
 
 def quantity(kind: Kind, value: float) -> str:
@@ -36,13 +25,14 @@ def quantity(kind: Kind, value: float) -> str:
     return f"{_figure(value)} {unit}" if value >= 1 else f"{_figure(value * 1e3)} m{unit}"
 
 
-def why_chosen(permille: int, accuracy: float, limits: Sequence[Limit]) -> str:
+def why_chosen(permille: int, accuracy: float, limits: Sequence[Limit], queued: int = 0) -> str:
     """Say why a variant was chosen, with what was asked and is expected of every budget.
 
     Args:
         permille: Pruning ratio of the variant, in thousandths.
         accuracy: Its expected accuracy.
         limits: Budgets and the node's cap, the most precious first.
+        queued: Requests behind it that made it smaller.
     """
     missed = [limit for limit in limits if limit.missed]
     decider = _DECIDER[missed[0].kind] if missed else f"most accurate variant ({accuracy:.3f})"
@@ -51,7 +41,11 @@ def why_chosen(permille: int, accuracy: float, limits: Sequence[Limit]) -> str:
         sentence += f" expected {met}"
     if missed:
         sentence += ", but " + _join([_missed(limit) for limit in missed])
-    return sentence if limits else f"{sentence}, no budget was given"
+    if not limits:
+        sentence += ", no budget was given"
+    if queued:
+        sentence += f"; {queued} more wait{'s' if queued == 1 else ''}, so each gets an even share"
+    return sentence
 
 
 def why_refused(limit: Limit) -> str:

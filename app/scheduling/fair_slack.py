@@ -1,0 +1,129 @@
+"""Our policy: the most accurate offer that fits the head's budget and its share of the backlog."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.scheduling.menu import Offer
+from app.scheduling.types import BudgetKind, Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What a policy may look at when a core is free: the head of the most urgent queue."""
+
+    request: Request
+    offers: Sequence[Offer]
+    """All that can be run for it now, the best liked first; never empty."""
+    slack_s: float
+    """Until its deadline, less what the answer takes beside its inference."""
+    slowdown: float
+    """Factor on the latency of an offer."""
+    margin: float
+    """Added to the factor where a deadline must be kept: z standard deviations."""
+    energy_factor: float
+    """Factor on the energy of an offer, its margin included."""
+    pace_s: float
+    """Core time of one window that leaves everyone behind enough."""
+    allowance_j: float
+    """Energy of one request, reading it excluded, that the node's power cap can sustain."""
+    idle_power_w: float
+    arrival_rate_hz: float
+    """Requests per second, at least one."""
+    queued: int
+    """Requests that wait, this one included."""
+
+    def fits_slack(self, offer: Offer) -> bool:
+        """Whether the head is expected to be in time."""
+        return (self.slowdown + self.margin) * offer.latency_s <= self.slack_s
+
+    def breaks(self, offer: Offer) -> tuple[BudgetKind, float] | None:
+        """Return the first of the head's budgets but latency that is missed, and its least."""
+        budget = self.request.budget
+        if budget.accuracy_floor is not None and offer.accuracy < budget.accuracy_floor:
+            return "accuracy", offer.accuracy
+        energy_j = self.energy_factor * offer.energy_j + self.request.reading_j
+        power_w = self.idle_power_w + self.arrival_rate_hz * energy_j
+        if budget.power_w is not None and power_w > budget.power_w:
+            return "power", power_w
+        if budget.energy_j is not None and energy_j > budget.energy_j:
+            return "energy", energy_j
+        return None
+
+
+class Policy(Protocol):
+    """Chooses what to run."""
+
+    @property
+    def name(self) -> str:
+        """A short word for tables."""
+        ...
+
+    @property
+    def sheds(self) -> bool:
+        """Whether requests that are predicted to be late may be refused when they arrive."""
+        ...
+
+    def choose(self, view: View) -> Offer | None:
+        """Return one of the offers, or None to give up the head of the queue."""
+        ...
+
+
+class FairSlack:
+    """DESIGN 5.8: within every budget, the highest expected accuracy; ties to the least energy.
+
+    Under backlog an offer must also keep the pace at which everyone who waits can be served. It
+    is the least precious limit: a caller's budget is never missed for it, but accuracy that
+    nobody asked for is given up.
+    """
+
+    name = "fair-slack"
+    sheds = True
+
+    def choose(self, view: View) -> Offer:
+        """Return the best liked offer that keeps every limit, else the one that misses least."""
+        budget = view.request.budget
+        most_latency_s = view.slack_s / (view.slowdown + view.margin)
+        most_core_s = view.pace_s / view.slowdown
+        most_energy_j = self._most_energy_j(view)
+        floor = budget.accuracy_floor or 0.0
+        for offer in view.offers:
+            if (
+                offer.latency_s <= most_latency_s
+                and offer.core_s <= most_core_s
+                and offer.energy_j <= most_energy_j
+                and offer.accuracy >= floor
+            ):
+                return offer
+        return min(view.offers, key=lambda offer: (self._misses(offer, view), offer.order))
+
+    @staticmethod
+    def _most_energy_j(view: View) -> float:
+        budget, reading_j = view.request.budget, view.request.reading_j
+        most_j = view.allowance_j
+        if budget.energy_j is not None:
+            most_j = min(most_j, budget.energy_j - reading_j)
+        if budget.power_w is not None:
+            power_w = budget.power_w - view.idle_power_w
+            most_j = min(most_j, power_w / view.arrival_rate_hz - reading_j)
+        return most_j / view.energy_factor
+
+    @staticmethod
+    def _misses(offer: Offer, view: View) -> tuple[float, ...]:
+        """By how much each limit is missed, the most precious first (DESIGN 5.3)."""
+        budget, floor = view.request.budget, view.request.budget.accuracy_floor
+        latency_s = (view.slowdown + view.margin) * offer.latency_s
+        energy_j = view.energy_factor * offer.energy_j + view.request.reading_j
+        power_w = view.idle_power_w + view.arrival_rate_hz * energy_j
+        core_s = view.slowdown * offer.core_s
+        return (
+            latency_s if latency_s > view.slack_s else 0.0,
+            -offer.accuracy if floor is not None and offer.accuracy < floor else -math.inf,
+            power_w if budget.power_w is not None and power_w > budget.power_w else 0.0,
+            energy_j if budget.energy_j is not None and energy_j > budget.energy_j else 0.0,
+            energy_j if energy_j - view.request.reading_j > view.allowance_j else 0.0,
+            core_s if core_s > view.pace_s else 0.0,
+        )

@@ -1,0 +1,311 @@
+"""The scheduler: what waits, what runs next, and who is told no. No clock, no I/O, no threads.
+
+The same object serves requests and runs in the simulator: whoever drives it says what time it is,
+runs what :meth:`Scheduler.next` hands out, and reports back with :meth:`Scheduler.finished`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable
+
+from app.scheduling.arrivals import ArrivalRate
+from app.scheduling.dispatch import Dispatch, Dropped, DropReason, Limits, Refused
+from app.scheduling.estimator import Estimator
+from app.scheduling.fair_slack import FairSlack, Policy, View
+from app.scheduling.lanes import Lane, Lanes
+from app.scheduling.load import LoadForecast
+from app.scheduling.menu import BATCHES, Menu, Offer
+from app.scheduling.pace import pace_s
+from app.scheduling.power_gate import PowerGate
+from app.scheduling.types import Request
+
+_POWER_HORIZON_S = 1.0
+
+
+class Scheduler:
+    """Bounded earliest-deadline-first lanes, a policy, an estimator and a power gate.
+
+    A request that was submitted leaves in exactly one way: in one dispatch, in one
+    :class:`Dropped`, or by :meth:`cancel`.
+
+    Args:
+        menus: What can be run for a group; asked at dispatch, so it may change meanwhile.
+        limits: Bounds on waiting and batching.
+        gate: The node's power cap.
+        policy: Chooses among offers; ours unless two are compared.
+        estimator: How far the host is from its profile.
+    """
+
+    def __init__(
+        self,
+        menus: Callable[[Hashable], Menu],
+        limits: Limits,
+        gate: PowerGate,
+        *,
+        policy: Policy | None = None,
+        estimator: Estimator | None = None,
+    ) -> None:
+        self.gate = gate
+        self.policy = policy or FairSlack()
+        self.estimator = estimator or Estimator()
+        self.arrivals = ArrivalRate()
+        self.overhead_s = 0.0
+        """What an answer takes beside waiting and inference; set aside in every plan."""
+        self.overhead_core_s = 0.0
+        """Core time that a request takes beside its inference, from the cores of inference."""
+        self._menus = menus
+        self._limits = limits
+        self._load = LoadForecast()
+        self._timely, self._late = Lanes(), Lanes()
+        self._free = limits.cores
+        self._ends_s: dict[int, float] = {}
+        self._dropped: list[Dropped] = []
+        self._gate_opens_s = math.inf
+
+    @property
+    def waiting(self) -> int:
+        """Requests in the queues."""
+        return len(self._timely) + len(self._late)
+
+    @property
+    def free_cores(self) -> int:
+        """Cores with nothing to do."""
+        return self._free
+
+    def submit(self, request: Request, now_s: float) -> Refused | None:
+        """Queue a request, or say why not; nothing has been spent on it then.
+
+        Raises:
+            ValueError: A request with this id waits already.
+        """
+        self._load.record(now_s, request.windows)
+        refused = self._refusal(request, now_s)
+        if refused is None:
+            patience_s = request.received_s + self._limits.patience_s
+            self._timely.add(request, min(request.deadline_s, patience_s))
+        return refused
+
+    def next(self, now_s: float) -> Dispatch | None:
+        """Decide what a free core does now; None if there is none or nothing that may run.
+
+        Ask again until it is None; then after a submission, after a core is free, and at
+        :attr:`wake_s`.
+        """
+        self._gate_opens_s = math.inf
+        while self._free > 0 and (lane := self._timely.most_urgent()) is not None:
+            head = lane.head
+            if self._give_up(head, lane, now_s):
+                continue
+            view = self._view(lane, now_s)
+            offer = self.policy.choose(view)
+            if offer is None:
+                self._drop(self._timely, head, "deadline", now_s)
+            elif head.budget.strict and (broken := view.breaks(offer)) is not None:
+                self._drop(self._timely, head, broken[0], now_s, least_possible=broken[1])
+            else:
+                return self._through_gate(self._timely, lane, offer, view, now_s)
+        while self._free > 0 and (lane := self._late.most_urgent()) is not None:
+            if now_s > lane.line[0][0]:
+                self._drop(self._late, lane.head, "deadline", now_s)
+                continue
+            view = self._view(lane, now_s, late=True)
+            offer = self.policy.choose(view) or min(view.offers, key=lambda o: o.latency_s)
+            return self._through_gate(self._late, lane, offer, view, now_s)
+        return None
+
+    def finished(
+        self, dispatch: Dispatch, *, latency_s: float, energy_j: float, now_s: float
+    ) -> None:
+        """Take back the cores of a dispatch and learn from what it took.
+
+        Args:
+            dispatch: What was run.
+            latency_s: Of the inference alone.
+            energy_j: Active energy of the inference.
+            now_s: The time.
+        """
+        self._free += dispatch.cores
+        del self._ends_s[dispatch.requests[0].id]
+        self.gate.settle(dispatch.predicted_j, energy_j, now_s)
+        option = dispatch.offer.option
+        self.estimator.observe(
+            latency_s / option.latency_s if option.latency_s else 0.0,
+            energy_j / option.energy_j if option.energy_j else 0.0,
+        )
+
+    def failed(self, dispatch: Dispatch, now_s: float) -> None:
+        """Take back the cores of a dispatch that came to nothing; its energy counts as spent."""
+        self._free += dispatch.cores
+        del self._ends_s[dispatch.requests[0].id]
+
+    def cancel(self, request_id: int) -> bool:
+        """Forget a request that still waits; False if it does not."""
+        return (self._timely.remove(request_id) or self._late.remove(request_id)) is not None
+
+    def dropped(self) -> tuple[Dropped, ...]:
+        """Return those given up since the last call."""
+        dropped, self._dropped = tuple(self._dropped), []
+        return dropped
+
+    def wake_s(self) -> float:
+        """When to ask :meth:`next` again although nothing else happened; infinity for never."""
+        return self._gate_opens_s
+
+    def retry_after_s(self, now_s: float) -> float:
+        """How long until what waits now is served at the quickest."""
+        lane = self._timely.most_urgent() or self._late.most_urgent()
+        if lane is None:
+            return self._busy_s(now_s) / self._limits.cores
+        least_s = self._menus(lane.head.group).least_core_s(self._most_batch)
+        work_s = least_s * self.estimator.latency.mean * self._timely.windows
+        return (self._busy_s(now_s) + work_s) / self._limits.cores
+
+    @property
+    def _most_batch(self) -> int:
+        return min(self._limits.max_windows, BATCHES[-1])
+
+    def _refusal(self, request: Request, now_s: float) -> Refused | None:
+        if self.waiting >= self._limits.max_queue:
+            return Refused(
+                "queue_full",
+                self.retry_after_s(now_s),
+                f"{self.waiting} requests already wait for {self._limits.cores} cores",
+            )
+        menu = self._menus(request.group)
+        if (powerless := self._refusal_for_power(request, menu, now_s)) is not None:
+            return powerless
+        if self.policy.sheds and request.budget.strict and request.deadline_s < math.inf:
+            late_s = self._expected_end_s(request, menu, now_s) - request.deadline_s
+            if late_s > 0:
+                if not self.waiting and not self._ends_s:
+                    self.estimator.doubted()
+                return Refused(
+                    "busy",
+                    late_s,
+                    f"{self.waiting} requests wait: this one would be "
+                    f"{1e3 * late_s:.3g} ms late at the least",
+                )
+        return None
+
+    def _refusal_for_power(self, request: Request, menu: Menu, now_s: float) -> Refused | None:
+        if self.gate.cap_w is None:
+            return None
+        energy_j = menu.least_energy_j(request.windows) * self.estimator.energy.mean
+        longest_s = self._limits.patience_s
+        if request.deadline_s < math.inf:
+            longest_s = min(longest_s, max(request.deadline_s - now_s, 0.0))
+        wait_s = self.gate.backlog_wait_s(energy_j * (self.waiting + 1), now_s)
+        if wait_s <= longest_s:
+            return None
+        return Refused(
+            "power_cap",
+            wait_s - longest_s if wait_s < math.inf else self._limits.patience_s,
+            f"the node's power cap of {self.gate.cap_w:g} W leaves no energy for "
+            f"{self.waiting + 1} more requests in time",
+        )
+
+    def _expected_end_s(self, request: Request, menu: Menu, now_s: float) -> float:
+        """When a request would be answered, if all that is due before it is served quickest."""
+        slowdown = self.estimator.latency.mean
+        ahead = self._timely.ahead_of(request.deadline_s)
+        wait_s = 0.0
+        if ahead >= self._free:
+            each_s = menu.least_core_s(self._most_batch) * slowdown
+            wait_s = (self._busy_s(now_s) + ahead * each_s) / self._limits.cores
+        fastest_s = menu.fastest_s(request.windows, 1, request.permilles) * slowdown
+        return now_s + wait_s + fastest_s + self.overhead_s
+
+    def _give_up(self, head: Request, lane: Lane, now_s: float) -> bool:
+        """Take a request that can't make it any more out of the way of those that can."""
+        if head.deadline_s == math.inf:
+            if now_s <= head.received_s + self._limits.patience_s:
+                return False
+            self._drop(self._timely, head, "patience", now_s)
+            return True
+        cores = self._free if len(lane.line) == 1 == self.waiting else 1
+        fastest_s = self._menus(head.group).fastest_s(head.windows, cores, head.permilles)
+        slowdown = self.estimator.latency.mean
+        if now_s + fastest_s * slowdown + self.overhead_s <= head.deadline_s:
+            return False
+        if head.budget.strict:
+            self._drop(self._timely, head, "deadline", now_s)
+        else:
+            self._timely.remove(head.id)
+            self._late.add(head, max(head.deadline_s, now_s) + self._limits.late_grace_s)
+        return True
+
+    def _drop(
+        self,
+        lanes: Lanes,
+        request: Request,
+        reason: DropReason,
+        now_s: float,
+        least_possible: float | None = None,
+    ) -> None:
+        lanes.remove(request.id)
+        waited_s = now_s - request.received_s
+        self._dropped.append(Dropped(request, reason, waited_s, least_possible))
+
+    def _view(self, lane: Lane, now_s: float, *, late: bool = False) -> View:
+        head, lanes = lane.head, self._late if late else self._timely
+        windows = lane.windows(BATCHES[-1], self._limits.max_windows)
+        alone = len(lane.line) == len(windows) == self.waiting
+        answered_s = now_s + self.overhead_s
+        pace = math.inf
+        rate_hz = self._load.rate_hz(now_s)
+        if not late:
+            cores = max(self._limits.cores - rate_hz * self.overhead_core_s, 0.5)
+            pace = pace_s(lanes, rate_hz=rate_hz, cores=cores, now_s=answered_s)
+        return View(
+            request=head,
+            offers=self._menus(head.group).offers(
+                windows, self._free if alone else 1, head.permilles
+            ),
+            slack_s=head.deadline_s - answered_s,
+            slowdown=self.estimator.latency.mean,
+            margin=self.estimator.latency_margin,
+            energy_factor=self.estimator.energy_bound,
+            pace_s=pace,
+            allowance_j=self.gate.allowance_j(rate_hz, self.waiting, _POWER_HORIZON_S, now_s),
+            idle_power_w=self.gate.idle_power_w,
+            arrival_rate_hz=max(self.arrivals.rate_hz(now_s), 1.0),
+            queued=self.waiting,
+        )
+
+    def _through_gate(
+        self, lanes: Lanes, lane: Lane, offer: Offer, view: View, now_s: float
+    ) -> Dispatch | None:
+        """Run the offer if the power cap has the joules; else something smaller, else wait."""
+        factor = self.estimator.energy.mean
+        if not self.gate.admits(offer.option.energy_j * factor, now_s):
+            affordable = [
+                o for o in view.offers if self.gate.admits(o.option.energy_j * factor, now_s)
+            ]
+            if not affordable:
+                least_j = min(o.option.energy_j for o in view.offers) * factor
+                self._gate_opens_s = now_s + self.gate.wait_s(least_j, now_s)
+                return None
+            offer = min(affordable, key=lambda o: (o.energy_j, o.order))
+        predicted_j = offer.option.energy_j * factor
+        self.gate.spend(predicted_j, now_s)
+        requests = lanes.take(lane, offer.requests)
+        self.arrivals.record(now_s, len(requests))
+        cores = offer.option.cores
+        self._free -= cores
+        self._ends_s[requests[0].id] = now_s + view.slowdown * offer.latency_s
+        return Dispatch(
+            requests=requests,
+            offer=offer,
+            view=view,
+            cores=cores,
+            predicted_j=predicted_j,
+            energy_factor=factor,
+            cap_w=self.gate.cap_w,
+            overhead_s=self.overhead_s,
+            now_s=now_s,
+        )
+
+    def _busy_s(self, now_s: float) -> float:
+        """Core time that the running inferences are expected to take yet."""
+        return sum(max(end_s - now_s, 0.0) for end_s in self._ends_s.values())
