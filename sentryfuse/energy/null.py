@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sentryfuse.energy.meter import Fault, Quality
+from sentryfuse.energy.meter import Covers, Fault, Quality
 
 
 class NullMeter:
@@ -12,6 +12,8 @@ class NullMeter:
 
     source = "null"
     quality: Quality = "modelled"
+    covers: Covers = "process"
+    failovers = 0
     idle_power_w = 0.0
 
     @property
@@ -22,3 +24,6 @@ class NullMeter:
     def joules(self) -> float:
         """Return zero."""
         return 0.0
+
+    def close(self) -> None:
+        """Nothing is held."""

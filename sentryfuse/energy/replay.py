@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from sentryfuse.energy.counter import MAX_POWER_W, MonotoneCounter
-from sentryfuse.energy.meter import Fault, Quality
+from sentryfuse.energy.meter import Covers, Fault, Quality
 from sentryfuse.errors import ConfigError, MeterError
 
 _HEADER = ["time_s", "joules"]
@@ -42,6 +42,8 @@ class ReplayMeter:
     """
 
     source = "replay"
+    covers: Covers = "node"
+    failovers = 0
 
     def __init__(
         self,
@@ -88,6 +90,9 @@ class ReplayMeter:
         if self._next:
             self._counter.update(self._samples[self._next - 1].joules, now_s)
         return self._counter.total_j
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def read_recording(path: Path) -> tuple[Sample, ...]:
