@@ -73,7 +73,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             workers=settings.workers, max_queue=settings.max_queue, max_wait_s=settings.max_wait_s
         ),
         node=Node(
-            open_meter(watts_per_core=settings.watts_per_core, idle_power_w=settings.idle_power_w),
+            open_meter(
+                settings.meter,
+                watts_per_core=settings.watts_per_core,
+                # Not the default: a sensor learns better.
+                idle_power_w=(
+                    settings.idle_power_w if "idle_power_w" in settings.model_fields_set else None
+                ),
+                recording=settings.meter_recording,
+                sysfs_root=settings.sysfs_root,
+            ),
             power_cap_w=settings.power_cap_w,
             clock=time.perf_counter,
         ),

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from sentryfuse.energy import MeterName
 from sentryfuse.errors import ConfigError
 from sentryfuse.pruning import permille
 
@@ -82,6 +83,15 @@ class Settings(BaseSettings):
 
     power_cap_w: float | None = Field(
         None, gt=0, description="Power that the node must keep under; never conceded"
+    )
+    meter: MeterName = Field(
+        "auto", description="Energy meter, see `sentryfuse meter`; auto is the best there is"
+    )
+    meter_recording: Path | None = Field(
+        None, description="CSV file time_s,joules that the replay meter plays"
+    )
+    sysfs_root: Path = Field(
+        Path("/sys"), description="Where /sys is, if mounted elsewhere in a container"
     )
     watts_per_core: float = Field(
         5.0, gt=0, description="Active power of one busy core, for modelled energy"
