@@ -85,31 +85,19 @@ class FairSlack:
 
     def choose(self, view: View) -> Offer:
         """Return the best liked offer that keeps every limit, else the one that misses least."""
-        budget = view.request.budget
-        most_latency_s = view.slack_s / (view.slowdown + view.margin)
-        most_core_s = view.pace_s / view.slowdown
-        most_energy_j = self._most_energy_j(view)
-        floor = budget.accuracy_floor or 0.0
+        late_factor, slowdown = view.slowdown + view.margin, view.slowdown
+        slack_s, pace_s = view.slack_s, view.pace_s
+        allowance_j, energy_factor = view.allowance_j, view.energy_factor
+        asks_more = not view.request.budget.asks_only_time
         for offer in view.offers:
             if (
-                offer.latency_s <= most_latency_s
-                and offer.core_s <= most_core_s
-                and offer.energy_j <= most_energy_j
-                and offer.accuracy >= floor
+                late_factor * offer.latency_s <= slack_s
+                and slowdown * offer.core_s <= pace_s
+                and energy_factor * offer.energy_j <= allowance_j
+                and not (asks_more and view.breaks(offer))
             ):
                 return offer
         return min(view.offers, key=lambda offer: (self._misses(offer, view), offer.order))
-
-    @staticmethod
-    def _most_energy_j(view: View) -> float:
-        budget, reading_j = view.request.budget, view.request.reading_j
-        most_j = view.allowance_j
-        if budget.energy_j is not None:
-            most_j = min(most_j, budget.energy_j - reading_j)
-        if budget.power_w is not None:
-            power_w = budget.power_w - view.idle_power_w
-            most_j = min(most_j, power_w / view.arrival_rate_hz - reading_j)
-        return most_j / view.energy_factor
 
     @staticmethod
     def _misses(offer: Offer, view: View) -> tuple[float, ...]:
@@ -124,6 +112,6 @@ class FairSlack:
             -offer.accuracy if floor is not None and offer.accuracy < floor else -math.inf,
             power_w if budget.power_w is not None and power_w > budget.power_w else 0.0,
             energy_j if budget.energy_j is not None and energy_j > budget.energy_j else 0.0,
-            energy_j if energy_j - view.request.reading_j > view.allowance_j else 0.0,
+            energy_j if view.energy_factor * offer.energy_j > view.allowance_j else 0.0,
             core_s if core_s > view.pace_s else 0.0,
         )

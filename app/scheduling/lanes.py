@@ -55,7 +55,7 @@ def lane_key(request: Request) -> LaneKey:
     A budget of joules or watts is of a whole request, so there the windows must be equal too.
     """
     budget = request.budget
-    if budget.energy_j is budget.power_w is budget.accuracy_floor is None:
+    if budget.asks_only_time:
         return (request.group, request.permilles)
     return (
         request.group,

@@ -6,7 +6,7 @@ import math
 
 from app.scheduling.lanes import Lanes
 
-_HEADROOM = 0.9
+HEADROOM = 0.9
 # Share of the cores' time that is planned for: arrivals are a forecast and inferences scatter.
 
 
@@ -39,4 +39,4 @@ def pace_s(lanes: Lanes, *, rate_hz: float, cores: float, now_s: float) -> float
         if rank == waiting:
             break
         rank = min(2 * rank, waiting)
-    return _HEADROOM * cores / (rate_hz + per_request * busiest_hz)
+    return HEADROOM * cores / (rate_hz + per_request * busiest_hz)

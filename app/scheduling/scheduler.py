@@ -195,7 +195,10 @@ class Scheduler:
         longest_s = self._limits.patience_s
         if request.deadline_s < math.inf:
             longest_s = min(longest_s, max(request.deadline_s - now_s, 0.0))
-        wait_s = self.gate.backlog_wait_s(energy_j * (self.waiting + 1), now_s)
+        wait_s = self.gate.wait_s(energy_j, now_s)
+        if self.waiting and wait_s < math.inf:
+            owed_j = energy_j * (self.waiting + 1) - self.gate.tokens_j(now_s)
+            wait_s = max(wait_s, owed_j / self.gate.refill_w)
         if wait_s <= longest_s:
             return None
         return Refused(

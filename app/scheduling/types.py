@@ -49,6 +49,11 @@ class Budget:
         if self.accuracy_floor is not None and not 0.0 <= self.accuracy_floor <= 1.0:
             raise ValueError(f"budget.accuracy_floor must be in [0, 1], got {self.accuracy_floor}")
 
+    @property
+    def asks_only_time(self) -> bool:
+        """Whether nothing but the deadline is asked for."""
+        return self.energy_j is None and self.power_w is None and self.accuracy_floor is None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
