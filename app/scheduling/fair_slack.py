@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from app.scheduling.menu import Offer
+from app.scheduling.menu import Menu, Offer
 from app.scheduling.types import BudgetKind, Request
 
 
@@ -18,6 +18,8 @@ class View:
     request: Request
     offers: Sequence[Offer]
     """All that can be run for it now, the best liked first; never empty."""
+    menu: Menu
+    """All that could be run for its group, whatever waits: for policies that plan by tables."""
     slack_s: float
     """Until its deadline, less what the answer takes beside its inference."""
     slowdown: float
@@ -67,6 +69,11 @@ class Policy(Protocol):
         """Whether requests that are predicted to be late may be refused when they arrive."""
         ...
 
+    @property
+    def concedes(self) -> bool:
+        """Whether another variant may run where the power cap lacks the joules for its choice."""
+        ...
+
     def choose(self, view: View) -> Offer | None:
         """Return one of the offers, or None to give up the head of the queue."""
         ...
@@ -82,6 +89,7 @@ class FairSlack:
 
     name = "fair-slack"
     sheds = True
+    concedes = True
 
     def choose(self, view: View) -> Offer:
         """Return the best liked offer that keeps every limit, else the one that misses least."""

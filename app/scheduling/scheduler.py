@@ -252,6 +252,7 @@ class Scheduler:
 
     def _view(self, lane: Lane, now_s: float, *, late: bool = False) -> View:
         head, lanes = lane.head, self._late if late else self._timely
+        menu = self._menus(head.group)
         windows = lane.windows(BATCHES[-1], self._limits.max_windows)
         alone = len(lane.line) == len(windows) == self.waiting
         answered_s = now_s + self.overhead_s
@@ -262,9 +263,8 @@ class Scheduler:
             pace = pace_s(lanes, rate_hz=rate_hz, cores=cores, now_s=answered_s)
         return View(
             request=head,
-            offers=self._menus(head.group).offers(
-                windows, self._free if alone else 1, head.permilles
-            ),
+            offers=menu.offers(windows, self._free if alone else 1, head.permilles),
+            menu=menu,
             slack_s=head.deadline_s - answered_s,
             slowdown=self.estimator.latency.mean,
             margin=self.estimator.latency_margin,
@@ -282,11 +282,11 @@ class Scheduler:
         """Run the offer if the power cap has the joules; else something smaller, else wait."""
         factor = self.estimator.energy.mean
         if not self.gate.admits(offer.option.energy_j * factor, now_s):
-            affordable = [
-                o for o in view.offers if self.gate.admits(o.option.energy_j * factor, now_s)
-            ]
+            permille = None if self.policy.concedes else offer.option.permille
+            allowed = [o for o in view.offers if permille in (None, o.option.permille)]
+            affordable = [o for o in allowed if self.gate.admits(o.option.energy_j * factor, now_s)]
             if not affordable:
-                least_j = min(o.option.energy_j for o in view.offers) * factor
+                least_j = min(o.option.energy_j for o in allowed) * factor
                 self._gate_opens_s = now_s + self.gate.wait_s(least_j, now_s)
                 return None
             offer = min(affordable, key=lambda o: (o.energy_j, o.order))

@@ -163,9 +163,11 @@ budgets = st.builds(
 def test_with_nobody_else_waiting_the_policy_chooses_as_the_plan_of_one_request(
     budget: Budget, slowdown: float, margin: float, rate_hz: float
 ) -> None:
+    menu = Menu(costs)
     view = View(
         request=Request(id=1, group="a", budget=budget, received_s=0.0),
-        offers=Menu(costs).offers((1,)),
+        offers=menu.offers((1,)),
+        menu=menu,
         slack_s=math.inf if budget.latency_s is None else budget.latency_s,
         slowdown=slowdown,
         margin=margin,
