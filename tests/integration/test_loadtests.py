@@ -1,0 +1,230 @@
+"""The load-test client against a small real HTTP server; every scenario, shortly, for real."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from loadtests.client import Shot, Target, client_process, replay, saturate
+from loadtests.messages import infer_message
+
+ANSWER = json.dumps(
+    {
+        "plan": {"expected": {"accuracy": 0.875}},
+        "receipt": {"total_ms": 4.5, "queue_ms": 1.5, "energy_mj": 7.0},
+    }
+).encode()
+MESSAGES = (
+    infer_message(b'{"n": 0}', {}),
+    infer_message(b'{"n": 1}', {"X-Latency-Budget-Ms": "9"}),
+)
+
+Behaviour = Callable[[int, asyncio.StreamWriter], None]
+
+
+def respond(writer: asyncio.StreamWriter, status: str, body: bytes, *headers: str) -> None:
+    lines = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", *headers]
+    writer.write("\r\n".join(lines).encode() + b"\r\n\r\n")
+    writer.write(body)
+
+
+def answer(_: int, writer: asyncio.StreamWriter) -> None:
+    met = ("sentryfuse-variant: 1f-500", "sentryfuse-budget-met: true")
+    respond(writer, "200 OK", ANSWER, *met)
+
+
+class SmallServer:
+    """Reads framed requests on any number of connections and lets a behaviour answer each."""
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        self.bodies: list[bytes] = []
+        self.writers: list[asyncio.StreamWriter] = []
+        self._behaviour = behaviour
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writers.append(writer)
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.partition(b"Content-Length: ")[2].partition(b"\r\n")[0])
+                self.bodies.append(await reader.readexactly(length))
+                self._behaviour(len(self.bodies) - 1, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    @property
+    def connections(self) -> int:
+        """How many there have been."""
+        return len(self.writers)
+
+
+@contextmanager
+def small_server(behaviour: Behaviour = answer) -> Iterator[tuple[SmallServer, Target]]:
+    """Serve on a free port from a thread of its own."""
+    served, started, stop = SmallServer(behaviour), threading.Event(), asyncio.Event()
+    loop, port = asyncio.new_event_loop(), 0
+
+    async def serve() -> None:
+        nonlocal port
+        listening = await asyncio.start_server(served, "127.0.0.1", 0)
+        port = listening.sockets[0].getsockname()[1]
+        started.set()
+        await stop.wait()
+        listening.close()
+        for writer in served.writers:
+            writer.transport.abort()
+        while len(asyncio.all_tasks()) > 1:
+            await asyncio.sleep(0)
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    started.wait()
+    try:
+        yield served, Target(host="127.0.0.1", port=port, connections=2, patience_s=0.5)
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()
+
+
+def every(gap_s: float, count: int) -> list[Shot]:
+    return [Shot(i * gap_s, i % 2) for i in range(count)]
+
+
+def soon() -> float:
+    return time.monotonic() + 0.05
+
+
+def test_every_request_is_sent_once_and_when_it_is_due() -> None:
+    with small_server() as (served, target):
+        volley = replay(target, MESSAGES, every(0.004, 100), soon())
+    assert len(served.bodies) == len(volley.outcomes) == 100
+    assert sorted(served.bodies) == [b'{"n": 0}'] * 50 + [b'{"n": 1}'] * 50
+    lags_s = sorted(o.sent_s - o.scheduled_s for o in volley.outcomes)
+    assert lags_s[0] >= 0
+    assert lags_s[50] < 0.002  # the median: this machine may be busy with something else
+    assert [o.scheduled_s for o in volley.outcomes] == pytest.approx(
+        [0.004 * i for i in range(100)]
+    )
+
+
+def test_an_answer_is_read_with_its_receipt() -> None:
+    with small_server() as (_, target):
+        (outcome,) = replay(target, MESSAGES, [Shot(0.0, 0)], soon()).outcomes
+    assert (outcome.status, outcome.budget_met, outcome.variant) == (200, True, "1f-500")
+    assert (outcome.expected_accuracy, outcome.energy_j) == (0.875, 0.007)
+    assert outcome.stages_s == {"total": 0.0045, "queue": 0.0015}
+    assert outcome.sent_s < outcome.first_byte_s < outcome.scheduled_s + 1
+
+
+def test_a_server_that_stalls_delays_no_later_request() -> None:
+    def stall(index: int, writer: asyncio.StreamWriter) -> None:
+        if index == 0:
+            asyncio.get_running_loop().call_later(0.3, answer, index, writer)
+        else:
+            answer(index, writer)
+
+    with small_server(stall) as (served, target):
+        first, *others = replay(target, MESSAGES, every(0.005, 40), soon()).outcomes
+    assert first.latency_s >= 0.29
+    assert max(o.first_byte_s for o in others) < first.first_byte_s
+    assert served.connections <= 4
+
+
+def test_waiting_for_a_connection_counts_from_the_scheduled_time() -> None:
+    def slow(index: int, writer: asyncio.StreamWriter) -> None:
+        asyncio.get_running_loop().call_later(0.1, answer, index, writer)
+
+    with small_server(slow) as (served, target):
+        one = Target(host=target.host, port=target.port, connections=1, most_connections=1)
+        outcomes = replay(
+            one, MESSAGES, [Shot(0.0, 0), Shot(0.0, 0), Shot(0.0, 1)], soon()
+        ).outcomes
+    assert served.connections == 1
+    assert [round(o.latency_s, 1) for o in outcomes] == [0.1, 0.2, 0.3]
+
+
+def test_refusals_are_outcomes_with_their_retry_after() -> None:
+    def refuse(index: int, writer: asyncio.StreamWriter) -> None:
+        problem = json.dumps({"type": "urn:x:shed", "retry_after_s": 0.25}).encode()
+        respond(writer, "429 Too Many Requests", problem, "Retry-After: 1")
+
+    with small_server(refuse) as (served, target):
+        outcomes = replay(target, MESSAGES, every(0.002, 20), soon()).outcomes
+    assert len(served.bodies) == 20
+    assert {(o.status, o.error, o.retry_after_s) for o in outcomes} == {(429, "urn:x:shed", 0.25)}
+
+
+def test_a_reset_costs_one_request_and_is_not_retried() -> None:
+    def reset_some(index: int, writer: asyncio.StreamWriter) -> None:
+        if index % 5 == 2:
+            writer.transport.abort()
+        else:
+            answer(index, writer)
+
+    with small_server(reset_some) as (served, target):
+        outcomes = replay(target, MESSAGES, every(0.004, 50), soon()).outcomes
+    assert len(served.bodies) == len(outcomes) == 50
+    assert sum(o.status == 200 for o in outcomes) == 40
+    assert sum("connection lost" in o.error for o in outcomes) == 10
+
+
+def test_silence_and_nonsense_are_failures_not_answers() -> None:
+    def odd(index: int, writer: asyncio.StreamWriter) -> None:
+        if index == 0:
+            return
+        if index == 1:
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        if index == 2:
+            respond(writer, "200 OK", b"no JSON")
+
+    with small_server(odd) as (_, target):
+        outcomes = replay(target, MESSAGES, every(0.02, 3), soon()).outcomes
+    assert [o.status for o in outcomes] == [0, 0, 0]
+    assert "no answer within 0.5 s" in outcomes[0].error
+    assert "Content-Length" in outcomes[1].error
+    assert "unreadable" in outcomes[2].error
+
+
+def test_a_server_that_is_gone_fails_every_request_and_ends_the_run() -> None:
+    def close_all(index: int, writer: asyncio.StreamWriter) -> None:
+        gone.append(index)
+        writer.transport.abort()
+
+    gone: list[int] = []
+    with small_server(close_all) as (_, target):
+        outcomes = replay(target, MESSAGES, every(0.002, 20), soon()).outcomes
+    assert len(outcomes) == len(gone) == 20
+    assert not any(o.status for o in outcomes)
+    with pytest.raises(OSError, match=r"refused|[Cc]onnect"):
+        replay(target, MESSAGES, every(0.002, 1), soon())
+
+
+def test_saturating_keeps_so_many_under_way() -> None:
+    def slow(index: int, writer: asyncio.StreamWriter) -> None:
+        asyncio.get_running_loop().call_later(0.02, answer, index, writer)
+
+    with small_server(slow) as (served, target):
+        volley = saturate(target, MESSAGES, in_flight=4, seconds=0.3)
+    assert served.connections == 4
+    assert 20 <= len(volley.outcomes) == len(served.bodies) <= 64
+    assert all(o.status == 200 for o in volley.outcomes)
+
+
+@pytest.mark.benchmark
+def test_sending_takes_little_cpu_time_in_a_process_of_its_own() -> None:
+    body = b"0" * 45_000
+    with small_server() as (served, target), client_process() as submit:
+        message = infer_message(body, {})
+        volley = submit(replay, target, (message,), [Shot(i / 500, 0) for i in range(500)], 0.0)
+        cpu_s = volley.result().cpu_s / 500
+    assert len(served.bodies) == 500
+    print(f"{1e3 * cpu_s:.3f} ms of CPU time for each request")
