@@ -61,7 +61,7 @@ class Scheduler:
         self._free = limits.cores
         self._ends_s: dict[int, float] = {}
         self._dropped: list[Dropped] = []
-        self._gate_opens_s = math.inf
+        self._wake_s = math.inf
 
     @property
     def waiting(self) -> int:
@@ -92,7 +92,7 @@ class Scheduler:
         Ask again until it is None; then after a submission, after a core is free, and at
         :attr:`wake_s`.
         """
-        self._gate_opens_s = math.inf
+        self._wake_s = math.inf
         while self._free > 0 and (lane := self._timely.most_urgent()) is not None:
             head = lane.head
             if self._give_up(head, lane, now_s):
@@ -150,7 +150,7 @@ class Scheduler:
 
     def wake_s(self) -> float:
         """When to ask :meth:`next` again although nothing else happened; infinity for never."""
-        return self._gate_opens_s
+        return self._wake_s
 
     def retry_after_s(self, now_s: float) -> float:
         """How long until what waits now is served at the quickest."""
@@ -166,7 +166,7 @@ class Scheduler:
         return min(self._limits.max_windows, BATCHES[-1])
 
     def _refusal(self, request: Request, now_s: float) -> Refused | None:
-        if self.waiting >= self._limits.max_queue:
+        if self.waiting >= self._limits.max_queue and (self.waiting or not self._free):
             return Refused(
                 "queue_full",
                 self.retry_after_s(now_s),
@@ -287,7 +287,10 @@ class Scheduler:
             affordable = [o for o in allowed if self.gate.admits(o.option.energy_j * factor, now_s)]
             if not affordable:
                 least_j = min(o.option.energy_j for o in allowed) * factor
-                self._gate_opens_s = now_s + self.gate.wait_s(least_j, now_s)
+                self._wake_s = now_s + self.gate.wait_s(least_j, now_s)
+                too_late_s = math.nextafter(lane.line[0][0], math.inf)
+                if too_late_s > now_s:  # whoever can't be served must hear of it then
+                    self._wake_s = min(self._wake_s, too_late_s)
                 return None
             offer = min(affordable, key=lambda o: (o.energy_j, o.order))
         predicted_j = offer.option.energy_j * factor

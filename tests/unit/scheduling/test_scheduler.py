@@ -151,6 +151,16 @@ def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
     assert 0.009 < refused.retry_after_s < 0.015
 
 
+def test_without_room_to_wait_a_request_still_goes_to_a_free_core() -> None:
+    made = scheduler(max_queue=0)
+    first(made, request(1, 1000))
+
+    refused = made.submit(request(2, 1000), 0.0)
+
+    assert refused is not None
+    assert refused.reason == "queue_full"
+
+
 def test_a_strict_request_that_is_bound_to_be_late_is_refused_when_it_arrives() -> None:
     made = scheduler()
     first(made, request(0, 1000))
@@ -260,6 +270,19 @@ def test_a_request_waits_for_energy_and_is_told_when() -> None:
     assert 0 < ran < 10
     assert now_s < wake_s < now_s + 1.0
     assert made.next(wake_s + 1e-6) is not None
+
+
+def test_a_request_that_waits_for_energy_hears_of_it_when_its_deadline_passes() -> None:
+    made = scheduler(cap_w=4.0)
+    made.submit(request(1, 50, strict=True), 0.0)
+    made.gate.set_cap(3.001, 0.0)
+
+    assert made.next(0.0) is None
+    wake_s = made.wake_s()
+    assert made.next(wake_s) is None
+
+    assert wake_s == pytest.approx(0.050)
+    assert reasons(made) == [(1, "deadline")]
 
 
 def test_without_a_cap_nobody_needs_waking() -> None:
