@@ -64,7 +64,8 @@ def _mainline_rails(sysfs_root: Path) -> Iterator[Rail]:
         if chip.name == "ina3221":
             for channel in (1, 2, 3):
                 name = chip.label(f"in{channel}") or f"in{channel}"
-                if name != _NOT_CONNECTED and chip.enabled(f"in{channel}"):
+                there = (chip.path / f"in{channel}_input").exists()
+                if there and name != _NOT_CONNECTED and chip.enabled(f"in{channel}"):
                     yield Rail(name, _mainline_reader(chip, channel))
         elif chip.name == "ina238":
             yield Rail(chip.label("power1") or "VIN", _microwatts(chip.path / "power1_input"))

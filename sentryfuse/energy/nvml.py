@@ -1,3 +1,4 @@
+# ruff: noqa: D102, N802 - the protocol repeats names of another package
 """NVIDIA GPUs through NVML, from the optional package nvidia-ml-py (``sentryfuse[nvidia]``)."""
 
 from __future__ import annotations
@@ -22,15 +23,13 @@ class Nvml(Protocol):
     NVMLError: type[Exception]
     NVML_FI_DEV_POWER_INSTANT: int
 
-    def nvmlInit(self) -> None: ...  # noqa: D102, N802 - the package's own names
-    def nvmlShutdown(self) -> None: ...  # noqa: D102, N802
-    def nvmlDeviceGetCount(self) -> int: ...  # noqa: D102, N802
-    def nvmlDeviceGetHandleByIndex(self, index: int) -> Any: ...  # noqa: D102, N802
-    def nvmlDeviceGetTotalEnergyConsumption(self, handle: Any) -> int: ...  # noqa: D102, N802
-    def nvmlDeviceGetPowerUsage(self, handle: Any) -> int: ...  # noqa: D102, N802
-    def nvmlDeviceGetFieldValues(  # noqa: D102, N802
-        self, handle: Any, field_ids: list[int], /
-    ) -> Any: ...
+    def nvmlInit(self) -> None: ...
+    def nvmlShutdown(self) -> None: ...
+    def nvmlDeviceGetCount(self) -> int: ...
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> Any: ...
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle: Any) -> int: ...
+    def nvmlDeviceGetPowerUsage(self, handle: Any) -> int: ...
+    def nvmlDeviceGetFieldValues(self, handle: Any, field_ids: list[int], /) -> Any: ...
 
 
 LoadNvml = Callable[[], Nvml]
