@@ -283,10 +283,17 @@ class Scheduler:
         factor = self.estimator.energy.mean
         if not self.gate.admits(offer.option.energy_j * factor, now_s):
             permille = None if self.policy.concedes else offer.option.permille
-            allowed = [o for o in view.offers if permille in (None, o.option.permille)]
+            strict = view.request.budget.strict
+            allowed = [
+                o
+                for o in view.offers
+                if permille in (None, o.option.permille) and not (strict and view.breaks(o))
+            ]
             affordable = [o for o in allowed if self.gate.admits(o.option.energy_j * factor, now_s)]
             if not affordable:
-                least_j = min(o.option.energy_j for o in allowed) * factor
+                least_j = (
+                    min(o.option.energy_j for o in allowed) * factor
+                )  # the offer is among them
                 self._wake_s = now_s + self.gate.wait_s(least_j, now_s)
                 too_late_s = math.nextafter(lane.line[0][0], math.inf)
                 if too_late_s > now_s:  # whoever can't be served must hear of it then

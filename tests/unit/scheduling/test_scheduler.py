@@ -285,6 +285,19 @@ def test_a_request_that_waits_for_energy_hears_of_it_when_its_deadline_passes() 
     assert reasons(made) == [(1, "deadline")]
 
 
+def test_a_strict_floor_waits_for_energy_rather_than_take_a_smaller_variant() -> None:
+    made = scheduler(cap_w=3.5)
+    now_s = 0.0
+    for n in range(30):
+        asked = request(n, 900, group=str(n), received_s=now_s, accuracy_floor=0.87, strict=True)
+        if made.submit(asked, now_s) is None and (dispatch := made.next(now_s)) is not None:
+            assert dispatch.offer.accuracy >= 0.87
+            run(made, dispatch, now_s + 0.009)
+        now_s += 0.009
+
+    assert made.waiting > 0
+
+
 def test_without_a_cap_nobody_needs_waking() -> None:
     made = scheduler()
     first(made, request(1, 50))
