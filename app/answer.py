@@ -27,27 +27,68 @@ class Spending:
         return self.spent >= self.asked if self.kind == "accuracy" else self.spent <= self.asked
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One variant that was asked about a request."""
+
+    variant: str
+    confidence: float
+    """Least top probability over the request's windows."""
+    inference_s: float
+    energy_j: float
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """The batch that a request was answered in."""
+
+    requests: int
+    windows: int
+    cores: int
+    """Cores that shared its rows."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What a request cost, in base units."""
+    """What a request cost, in base units; of several steps the sums."""
 
     parse_s: float
-    queue_s: float
     build_s: float
-    """Time to build the variant, if it was not in memory."""
+    """Time to build the variant, if none was in memory that would do."""
+    queue_s: float
+    """Until it was decided to run it."""
+    batch_wait_s: float
+    """From the decision to the start of the inference: putting the batch together."""
     inference_s: float
     total_s: float
     """From the last byte of the request to the writing of this receipt."""
-    energy_j: float
-    """Active energy of reading the request and running the variant, idle power excluded."""
+    reading_j: float
+    """Active energy of reading the request."""
+    inference_j: float
+    """Own share of the active energy of the batch, by windows."""
     energy_source: str
     energy_quality: Quality
     budget: tuple[Spending, ...]
+    batch: Company
+    """Of the last step."""
+    steps: tuple[Step, ...]
+    """More than one only in a cascade."""
+
+    @property
+    def energy_j(self) -> float:
+        """Active energy of reading and inference, idle power excluded."""
+        return self.reading_j + self.inference_j
 
     @property
     def met(self) -> bool:
         """Whether every budget was kept; true without one."""
         return all(spending.met for spending in self.budget)
+
+    @property
+    def answering_s(self) -> float:
+        """Time that went into nothing of the above: deciding and writing."""
+        stages = self.parse_s + self.build_s + self.queue_s + self.batch_wait_s + self.inference_s
+        return max(self.total_s - stages, 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

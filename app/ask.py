@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from app.inference.windows import Windows
@@ -18,3 +19,8 @@ class Ask:
     """When its last byte was read, on the service's clock."""
     parse_cpu_s: float = 0.0
     """CPU time spent on reading it."""
+    cascade: float | None = None
+    """The confidence at which the answer of a smaller variant will do; None asks for one answer
+    by the best variant that fits."""
+    gone: Callable[[], Awaitable[None]] | None = None
+    """Returns when nobody waits for the answer any more."""

@@ -48,7 +48,7 @@ class Lifecycle:
     @property
     def phase(self) -> Phase:
         """What the service is doing."""
-        if self._phase == "ready" and not self._service.dispatcher.alive:
+        if self._phase == "ready" and not self._service.pump.alive:
             return "failed"
         return self._phase
 
@@ -59,7 +59,7 @@ class Lifecycle:
 
     async def start(self) -> None:
         """Start the workers, and get ready in the background: liveness answers meanwhile."""
-        self._service.dispatcher.start()
+        self._service.pump.start()
         self._warming = asyncio.create_task(self._get_ready())
 
     def drain(self) -> None:
@@ -74,7 +74,7 @@ class Lifecycle:
             await asyncio.gather(self._warming, return_exceptions=True)
         self._service.close()
         await asyncio.to_thread(self._builders.shutdown, cancel_futures=True)
-        await asyncio.to_thread(self._service.dispatcher.close)
+        await asyncio.to_thread(self._service.pump.close)
         await self._masks.close()
 
     async def _get_ready(self) -> None:
@@ -106,6 +106,6 @@ class Lifecycle:
         for presence, permille in keys:
             await model.registry.get(presence, permille)
         for presence in dict.fromkeys(presence for presence, _ in keys):
-            await model.options(presence, 1)
+            await model.lineup(presence)
         model.warm = True
         logger.info("%s version %s is warm: %d variants", model.name, model.version, len(keys))

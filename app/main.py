@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -20,13 +20,19 @@ from app.api.health import HealthApi
 from app.api.infer import InferEndpoint
 from app.api.native import NativeApi
 from app.api.shortcut import InferShortcut
-from app.inference.dispatcher import Dispatcher
+from app.inference.lineup import menu_of
 from app.inference.model import ServedModel
 from app.inference.profiles import HostProfiles
+from app.inference.pump import Pump
 from app.inference.registry import VariantRegistry
 from app.inference.repository import find_models
+from app.inference.workers import Workers
 from app.lifecycle import Lifecycle
 from app.node import Node
+from app.scheduling.dispatch import Limits
+from app.scheduling.fair_slack import Policy
+from app.scheduling.power_gate import PowerGate
+from app.scheduling.scheduler import Scheduler
 from app.service import InferenceService
 from app.settings import Settings, load_settings
 from app.storage import (
@@ -50,11 +56,12 @@ _DESCRIPTION = (
 )
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, policy: Policy | None = None) -> FastAPI:
     """Build the service.
 
     Args:
         settings: Read from the environment if not given.
+        policy: Chooses what each batch runs; ours unless policies are compared.
 
     Raises:
         ConfigError: A setting makes no sense.
@@ -67,28 +74,35 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     builders = ThreadPoolExecutor(max_workers=1, thread_name_prefix="build")
     models = _load_models(settings, masks, builders, metrics)
     default_model = _default_model(settings, models)
+    clock = time.perf_counter
+    node = _open_node(settings, clock)
+    scheduler = Scheduler(
+        menu_of,
+        Limits(
+            cores=settings.workers,
+            max_queue=settings.max_queue,
+            max_windows=settings.batch_windows,
+            patience_s=settings.max_wait_s,
+            late_grace_s=settings.late_grace_s,
+        ),
+        node.gate,
+        policy=policy,
+    )
+    pump = Pump(
+        scheduler,
+        Workers(settings.workers),
+        charge=node.charge,
+        metrics=metrics,
+        threads=settings.threads,
+        clock=clock,
+    )
     service = InferenceService(
         models,
-        dispatcher=Dispatcher(
-            workers=settings.workers, max_queue=settings.max_queue, max_wait_s=settings.max_wait_s
-        ),
-        node=Node(
-            open_meter(
-                settings.meter,
-                watts_per_core=settings.watts_per_core,
-                # Not the default: a sensor learns better.
-                idle_power_w=(
-                    settings.idle_power_w if "idle_power_w" in settings.model_fields_set else None
-                ),
-                recording=settings.meter_recording,
-                sysfs_root=settings.sysfs_root,
-            ),
-            power_cap_w=settings.power_cap_w,
-            clock=time.perf_counter,
-        ),
+        pump=pump,
+        node=node,
         metrics=metrics,
-        watts_per_core=settings.watts_per_core,
-        threads=settings.threads,
+        max_queue=settings.max_queue,
+        clock=clock,
     )
     profiles = HostProfiles(settings.profiles, SharedProfiles(link))
     lifecycle = Lifecycle(service, profiles=profiles, masks=masks, builders=builders)
@@ -121,6 +135,21 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         access_log=settings.access_log,
     )
     return app
+
+
+def _open_node(settings: Settings, clock: Callable[[], float]) -> Node:
+    meter = open_meter(
+        settings.meter,
+        watts_per_core=settings.watts_per_core,
+        # Not the default: a sensor learns better.
+        idle_power_w=(
+            settings.idle_power_w if "idle_power_w" in settings.model_fields_set else None
+        ),
+        recording=settings.meter_recording,
+        sysfs_root=settings.sysfs_root,
+    )
+    gate = PowerGate(cap_w=settings.power_cap_w, idle_power_w=meter.idle_power_w, now_s=clock())
+    return Node(meter, gate, watts_per_core=settings.watts_per_core, clock=clock)
 
 
 def _open_redis(settings: Settings) -> RedisLink | None:
@@ -220,14 +249,14 @@ def _add_routes(
 def _read_node(
     service: InferenceService, lifecycle: Lifecycle, link: RedisLink | None
 ) -> NodeReading:
-    node = service.node
+    node, scheduler = service.node, service.scheduler
     return NodeReading(
         energy_source=node.meter.source,
         energy_j=node.meter.joules(),
         power_w=node.power_w(),
-        power_cap_w=node.power_cap_w,
-        slowdown=node.slowdown.mean,
-        queue_depth=service.dispatcher.waiting,
+        power_cap_w=node.gate.cap_w,
+        slowdown=scheduler.estimator.latency.mean,
+        queue_depth=scheduler.waiting,
         ready=lifecycle.ready,
         breaker_open=link.breaker.open if link is not None else None,
     )

@@ -1,78 +1,54 @@
-"""When to plan with what: at arrival, again when a core is free, and how to say no."""
+"""Plans outside the queue: what to build for a request, and dry runs."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
 from dataclasses import replace
 
 from app.ask import Ask
-from app.errors import BudgetError, DeadlineError, NotReadyError, RequestError, ShedError
 from app.inference.ladder import with_build_time
-from app.node import Node
-from app.scheduling import Budget, Infeasible, Plan, VariantCost, plan
-
-_SHORTEST_RETRY_S = 0.1
-_CAP_RETRY_S = 30.0
-_UNITS = {"latency": ("ms", 1e3), "energy": ("mJ", 1e3), "power": ("W", 1.0), "cap": ("W", 1.0)}
-
-Options = Sequence[VariantCost]
+from app.inference.lineup import Lineup
+from app.outlook import Options, Outlook
+from app.refusals import Refusals
+from app.scheduling import Budget, Infeasible, Plan, plan
 
 
 class Planner:
-    """Turns requests into plans for this node.
+    """Plans for one request as if nobody waited; what waits is planned by the scheduler.
 
     Args:
-        node: The machine as observed.
-        watts_per_core: Active power of a busy core.
+        outlook: The machine.
+        refusals: Puts a no into words.
     """
 
-    def __init__(self, node: Node, *, watts_per_core: float) -> None:
-        self._node = node
-        self._watts = watts_per_core
+    def __init__(self, outlook: Outlook, refusals: Refusals) -> None:
+        self._outlook = outlook
+        self._refusals = refusals
 
-    def at_arrival(
-        self, ask: Ask, options: Options, *, in_memory: Container[int], build_s: float, now_s: float
-    ) -> Plan:
-        """Plan with every ratio; one that is not in memory takes ``build_s`` longer.
+    def to_build(self, ask: Ask, lineup: Lineup, *, build_s: float) -> int | None:
+        """Return the ratio to build before this request is served, or None for none.
 
-        Raises:
-            RequestError: The budget is strict and can't be met, or the node's cap can't be kept.
-        """
-        options = self._with_reading(ask, options)
-        now = with_build_time(options, in_memory, build_s)
-        spent_s = now_s - ask.received_s
-        try:
-            return plan(now, ask.budget, self._node.state(elapsed_s=spent_s))
-        except Infeasible as verdict:
-            raise self._refusal(verdict, options, ask.budget, spent_s) from None
-
-    def at_dispatch(
-        self, ask: Ask, options: Options, *, in_memory: Container[int], now_s: float
-    ) -> Plan:
-        """Plan with what is in memory and the time that is left.
+        One that is not in memory takes ``build_s`` longer. Keeping the node's cap is left to the
+        power gate, which spreads work over time.
 
         Raises:
-            RequestError: As at arrival; a strict latency budget may have run out meanwhile.
+            RequestError: The budget is strict and can't be met.
         """
-        options = self._with_reading(ask, options)
-        ready = [option for option in options if option.permille in in_memory]
-        spent_s = now_s - ask.received_s
+        options = self._outlook.options(ask, lineup)
+        spent_s = self._outlook.spent_s(ask)
+        state = replace(self._outlook.state(spent_s=spent_s), power_cap_w=None)
         try:
-            return plan(ready, ask.budget, self._node.state(elapsed_s=spent_s))
+            chosen = plan(
+                with_build_time(options, lineup.residents, build_s), ask.budget, state
+            ).permille
         except Infeasible as verdict:
-            if verdict.kind == "latency":
-                raise DeadlineError(
-                    f"the latency budget ran out while the request waited: {verdict}",
-                    budget_ms=1e3 * verdict.asked,
-                    waited_ms=1e3 * spent_s,
-                ) from None
-            raise self._refusal(verdict, options, ask.budget, spent_s) from None
+            raise self._refusals.infeasible(verdict, options, ask.budget, spent_s) from None
+        return None if chosen in lineup.residents else chosen
 
-    def wish(self, ask: Ask, options: Options) -> int | None:
+    def wish(self, ask: Ask, lineup: Lineup) -> int | None:
         """Return the ratio that would serve this request best, were every variant in memory."""
-        state = self._node.state(elapsed_s=0.0)
+        options, budget = self._outlook.options(ask, lineup), replace(ask.budget, strict=False)
         try:
-            return plan(options, replace(ask.budget, strict=False), state).permille
+            return plan(options, budget, self._outlook.state(spent_s=0.0)).permille
         except Infeasible:
             return None
 
@@ -83,55 +59,6 @@ class Planner:
             RequestError: The request would be refused.
         """
         try:
-            return plan(options, budget, self._node.state(elapsed_s=0.0))
+            return plan(options, budget, self._outlook.state(spent_s=0.0))
         except Infeasible as verdict:
-            raise self._refusal(verdict, options, budget, 0.0) from None
-
-    def _with_reading(self, ask: Ask, options: Options) -> Options:
-        """Add the energy that reading the request took, where energy decides anything."""
-        budget = ask.budget
-        if budget.energy_j is budget.power_w is self._node.power_cap_w is None:
-            return options
-        energy_j = ask.parse_cpu_s * self._watts
-        return [replace(option, energy_j=option.energy_j + energy_j) for option in options]
-
-    def _refusal(
-        self, verdict: Infeasible, options: Options, budget: Budget, spent_s: float
-    ) -> RequestError:
-        """Say whether a refusal is for good, or only for now."""
-        try:
-            plan(options, budget, self._node.idle_state(elapsed_s=spent_s))
-        except Infeasible as for_good:
-            if for_good.kind == "cap":
-                return NotReadyError(
-                    f"{for_good}, even for one request per second", retry_after_s=_CAP_RETRY_S
-                )
-            return BudgetError(str(for_good), **_facts(for_good))
-        if verdict.kind in ("power", "cap"):
-            least_j = min(option.energy_j for option in options)
-            allowed_hz = (verdict.asked - self._node.idle_power_w) / least_j
-            wait_s = self._node.rate_falls_in_s(allowed_hz)
-            reason = "power_cap" if verdict.kind == "cap" else "power"
-        else:
-            wait_s, reason = _SHORTEST_RETRY_S, "busy"
-        return ShedError(
-            f"{verdict} at the moment; an idle machine could",
-            reason=reason,
-            retry_after_s=max(wait_s, _SHORTEST_RETRY_S),
-        )
-
-
-def _facts(verdict: Infeasible) -> dict[str, object]:
-    """What was asked and the least (for an accuracy, the most) possible, in the headers' units."""
-    if verdict.kind == "accuracy":
-        return {
-            "budget": "accuracy",
-            "asked": verdict.asked,
-            "most_possible": verdict.least_possible,
-        }
-    unit, scale = _UNITS[verdict.kind]
-    return {
-        "budget": verdict.kind,
-        f"asked_{unit.lower()}": verdict.asked * scale,
-        f"least_possible_{unit.lower()}": verdict.least_possible * scale,
-    }
+            raise self._refusals.infeasible(verdict, options, budget, 0.0) from None

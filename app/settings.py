@@ -61,7 +61,15 @@ class Settings(BaseSettings):
     )
     threads: int = Field(1, ge=1, description="Threads of one inference")
     max_queue: int = Field(
-        64, ge=0, description="Requests that may wait for a core; more are shed with 429"
+        1024, ge=0, description="Requests that may wait for a core; more are shed with 429"
+    )
+    batch_windows: int = Field(
+        16, ge=1, description="Most windows of several requests in one inference"
+    )
+    late_grace_s: float = Field(
+        1.0,
+        ge=0,
+        description="How long a lenient request that missed its deadline waits for an idle core",
     )
     max_wait_s: float = Field(
         30.0, gt=0, description="Longest wait for a core; a request that waits longer is shed"

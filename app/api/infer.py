@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import orjson
 from starlette.routing import Route
@@ -68,6 +69,7 @@ class InferEndpoint:
             budget=wanted.budget,
             received_s=received_s,
             parse_cpu_s=time.thread_time() - began_cpu_s,
+            gone=partial(_disconnected, receive),
         )
         answer = await service.infer(model, ask)
         content = orjson.dumps(answer_json(answer))
@@ -87,3 +89,9 @@ class InferEndpoint:
         first_byte_s = service.clock()
         await send({"type": "http.response.body", "body": content})
         service.answered(ask, answer, first_byte_s)
+
+
+async def _disconnected(receive: Receive) -> None:
+    """Return when the client has closed the connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

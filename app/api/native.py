@@ -98,7 +98,8 @@ class NativeApi:
         cards.sort(key=lambda card: (card.presence.num_missing, card.presence.bits, card.permille))
         rows = []
         for card in cards:
-            by_batch = {b: await served.options(card.presence, b) for b in _BATCHES}
+            lineup = await served.lineup(card.presence)
+            by_batch = {b: lineup.options(b) for b in _BATCHES}
             own = {
                 str(b): next(o for o in options if o.permille == card.permille)
                 for b, options in by_batch.items()
@@ -123,7 +124,7 @@ class NativeApi:
         presence = _presence(content, served)
         batch = self._batch(content)
         plan, options = await self._service.plan(served, presence, batch, wanted.budget)
-        in_memory = served.resident(presence)
+        in_memory = (await served.lineup(presence)).residents
         return {
             "plan": plan_json(plan, presence, served.spec.modality_names),
             "options": [
@@ -150,12 +151,12 @@ class NativeApi:
 
     async def power(self) -> dict[str, Any]:
         """Say what the node draws, and its cap."""
-        node = self._service.node
+        node, scheduler = self._service.node, self._service.scheduler
         return {
-            "cap_w": node.power_cap_w,
+            "cap_w": node.gate.cap_w,
             "power_w": round(node.power_w(), 4),
-            "idle_power_w": node.idle_power_w,
-            "arrival_rate_hz": round(node.arrival_rate_hz, 3),
+            "idle_power_w": node.gate.idle_power_w,
+            "arrival_rate_hz": round(scheduler.arrivals.rate_hz(self._service.clock()), 3),
             "energy_j": round(node.meter.joules(), 4),
             "source": node.meter.source,
             "quality": node.meter.quality,
@@ -165,17 +166,17 @@ class NativeApi:
         """Set the node's power cap, or lift it with null; it holds until the process ends."""
         self._check_token(request)
         content = await self._read_object(request)
-        node = self._service.node
+        gate = self._service.node.gate
         cap = content.get("cap_w", ...)
         is_number = isinstance(cap, int | float) and not isinstance(cap, bool)
-        if cap is not None and not (is_number and node.idle_power_w < cap < 1e6):
+        if cap is not None and not (is_number and gate.idle_power_w < cap < 1e6):
             raise WrongFieldError(
-                f"cap_w must be null, or watts above the idle power of {node.idle_power_w:g} W, "
+                f"cap_w must be null, or watts above the idle power of {gate.idle_power_w:g} W, "
                 f"got {'nothing' if cap is ... else diagnosis.kind(cap)}",
                 field="cap_w",
-                idle_power_w=node.idle_power_w,
+                idle_power_w=gate.idle_power_w,
             )
-        node.power_cap_w = None if cap is None else float(cap)
+        gate.set_cap(None if cap is None else float(cap), self._service.clock())
         return await self.power()
 
     def _summary(self, model: ServedModel) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from app.answer import Answer, Receipt, Spending, variant_name
+from app.missed import why_missed
 from app.scheduling import Plan, VariantCost
 from sentryfuse.presence import Presence
 from sentryfuse.variants import VariantCard
@@ -44,6 +45,8 @@ def plan_json(plan: Plan, presence: Presence, modality_names: Sequence[str]) -> 
         "presence": presence.names(tuple(modality_names)),
         "ratio": plan.permille / 1000,
         "batch": plan.batch,
+        "requests": plan.requests,
+        "cores": plan.cores,
         "threads": plan.threads,
         "expected": {
             "latency_ms": _milli(plan.expected_latency_s),
@@ -58,18 +61,27 @@ def plan_json(plan: Plan, presence: Presence, modality_names: Sequence[str]) -> 
 
 
 def _receipt(receipt: Receipt) -> dict[str, Any]:
-    return {
+    content: dict[str, Any] = {
         "parse_ms": _milli(receipt.parse_s),
         "build_ms": _milli(receipt.build_s),
         "queue_ms": _milli(receipt.queue_s),
+        "batch_wait_ms": _milli(receipt.batch_wait_s),
         "inference_ms": _milli(receipt.inference_s),
         "total_ms": _milli(receipt.total_s),
         "energy_mj": _milli(receipt.energy_j),
         "energy_source": receipt.energy_source,
         "energy_quality": receipt.energy_quality,
+        "batch": {
+            "requests": receipt.batch.requests,
+            "windows": receipt.batch.windows,
+            "cores": receipt.batch.cores,
+        },
         "budget": {spending.kind: _spending(spending) for spending in receipt.budget},
         "met": receipt.met,
     }
+    if not receipt.met:
+        content["missed_because"] = why_missed(receipt)
+    return content
 
 
 def _spending(spending: Spending) -> dict[str, Any]:
@@ -92,6 +104,7 @@ def server_timing(receipt: Receipt) -> str:
         "parse": receipt.parse_s,
         "build": receipt.build_s,
         "queue": receipt.queue_s,
+        "batch": receipt.batch_wait_s,
         "inference": receipt.inference_s,
         "total": receipt.total_s,
     }

@@ -90,7 +90,9 @@ class PlanInfo(_Schema):
     variant: str
     presence: list[str]
     ratio: float
-    batch: int
+    batch: int = Field(description="Windows in the inference, those of others included")
+    requests: int = Field(description="Requests that shared it")
+    cores: int = Field(description="Cores that shared its rows")
     threads: int
     expected: Expected
     feasible: bool = Field(description="Every budget was expected to be met")
@@ -172,19 +174,30 @@ class BudgetReport(_Schema):
     accuracy: AccuracySpending | None = None
 
 
+class BatchInfo(_Schema):
+    """The inference that a request was answered in."""
+
+    requests: int
+    windows: int
+    cores: int
+
+
 class ReceiptInfo(_Schema):
     """What the request really cost."""
 
     parse_ms: float
     build_ms: float = Field(description="0 if the variant was in memory")
-    queue_ms: float
+    queue_ms: float = Field(description="Until it was decided to run it")
+    batch_wait_ms: float = Field(description="From the decision to the start of the inference")
     inference_ms: float
     total_ms: float
     energy_mj: float = Field(description="Active energy of reading and inference")
     energy_source: str
     energy_quality: Literal["measured", "modelled"]
+    batch: BatchInfo
     budget: BudgetReport
     met: bool
+    missed_because: str | None = Field(None, description="What ate the budget, if one was missed")
 
 
 class InferAnswer(_Schema):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from typing import TypeVar
+from collections.abc import Sequence
+from functools import partial
 
 from app.errors import NotReadyError
 from app.inference.ladder import Rung, costs
+from app.inference.lineup import Lineup
 from app.inference.registry import VariantRegistry
 from app.inference.repository import Stored
 from app.scheduling import VariantCost
@@ -18,11 +20,7 @@ from sentryfuse.spec import ModelSpec
 from sentryfuse.variants import VariantBuilder
 from sentryfuse.variants.profile import HostProfile
 
-K = TypeVar("K")
-V = TypeVar("V")
-
-_MOST_LADDERS = 4096
-_MOST_OPTIONS = 4096
+_MOST_LINEUPS = 4096
 
 
 class ServedModel:
@@ -51,8 +49,8 @@ class ServedModel:
         self.profile: HostProfile | None = None
         self.warm = False
         self._settings = settings
-        self._ladders: OrderedDict[Presence, tuple[Rung, ...]] = OrderedDict()
-        self._options: OrderedDict[tuple[Presence, int], tuple[VariantCost, ...]] = OrderedDict()
+        self._lineups: OrderedDict[Presence, Lineup] = OrderedDict()
+        registry.changed = self._changed
 
     @property
     def bundle(self) -> Bundle:
@@ -64,48 +62,55 @@ class ServedModel:
         """Shape of the model."""
         return self.builder.bundle.spec
 
-    async def ladder(self, presence: Presence) -> tuple[Rung, ...]:
-        """Return the ratios on offer for a presence, least pruned first."""
-        ladder = self._ladders.get(presence)
-        if ladder is None:
-            masks = [await self.registry.mask(presence, p) for p in self.permilles]
-            ladder = await asyncio.to_thread(
-                lambda: tuple(
-                    Rung(
-                        permille=mask.permille,
-                        flops=self.builder.inventory.cost(presence, mask.keep).flops,
-                        expected_accuracy=self.bundle.accuracy.expected(presence, mask.permille),
-                    )
-                    for mask in masks
-                )
-            )
-            _keep(self._ladders, presence, ladder, _MOST_LADDERS)
-        return ladder
-
-    async def options(self, presence: Presence, batch: int) -> tuple[VariantCost, ...]:
-        """Return what each ratio should cost on this host, whether it is in memory or not.
+    async def lineup(self, presence: Presence) -> Lineup:
+        """Return what can be run for a presence.
 
         Raises:
             NotReadyError: The host has not been measured yet.
         """
-        options = self._options.get((presence, batch))
-        if options is None:
+        lineup = self._lineups.get(presence)
+        if lineup is None:
             if self.profile is None:
                 raise NotReadyError(f"model {self.name} is getting ready", retry_after_s=1.0)
-            options = costs(
-                await self.ladder(presence),
-                self.profile,
-                modalities=len(presence),
-                batch=batch,
-                threads=self._settings.threads,
-                watts_per_core=self._settings.watts_per_core,
-            )
-            _keep(self._options, (presence, batch), options, _MOST_OPTIONS)
-        return options
+            price = partial(self._price, self.profile, len(presence))
+            rungs = await self._ladder(presence)
+            lineup = self._lineups.get(presence)  # a request beside this one may have been first
+            if lineup is None:
+                lineup = self._lineups[presence] = Lineup(presence, rungs, price, self.registry)
+            if len(self._lineups) > _MOST_LINEUPS:
+                self._lineups.popitem(last=False)
+        return lineup
 
-    def resident(self, presence: Presence) -> frozenset[int]:
-        """Ratios of a presence whose variants are in memory."""
-        return self.registry.resident(presence, self.permilles)
+    async def _ladder(self, presence: Presence) -> tuple[Rung, ...]:
+        masks = [await self.registry.mask(presence, p) for p in self.permilles]
+        return await asyncio.to_thread(
+            lambda: tuple(
+                Rung(
+                    permille=mask.permille,
+                    flops=self.builder.inventory.cost(presence, mask.keep).flops,
+                    expected_accuracy=self.bundle.accuracy.expected(presence, mask.permille),
+                )
+                for mask in masks
+            )
+        )
+
+    def _price(
+        self, profile: HostProfile, modalities: int, rungs: Sequence[Rung], windows: int
+    ) -> tuple[VariantCost, ...]:
+        return costs(
+            rungs,
+            profile,
+            modalities=modalities,
+            batch=windows,
+            threads=self._settings.threads,
+            watts_per_core=self._settings.watts_per_core,
+        )
+
+    def _changed(self, presence: Presence) -> None:
+        """A variant was built or dropped."""
+        lineup = self._lineups.get(presence)
+        if lineup is not None:
+            lineup.refresh()
 
     def warm_keys(self) -> list[tuple[Presence, int]]:
         """Variants to build before the model is ready, as many as may stay in memory.
@@ -121,10 +126,3 @@ class ServedModel:
         for missing in range(1, most_missing + 1):
             keys += [(presence, stand_in) for presence in all_presences(size, missing)]
         return keys[: self.registry.limit]
-
-
-def _keep(cache: OrderedDict[K, V], key: K, value: V, limit: int) -> None:
-    """Remember a value; the oldest one goes when there are too many."""
-    cache[key] = value
-    if len(cache) > limit:
-        cache.popitem(last=False)

@@ -65,6 +65,8 @@ class VariantRegistry:
     ) -> None:
         self.name = name
         self.limit = limit
+        self.changed: Callable[[Presence], None] = lambda _: None
+        """Called with a presence whenever a variant of it came or went."""
         self.build_s = 0.1
         """How long a build takes, a running mean."""
         self._builder = builder
@@ -83,9 +85,9 @@ class VariantRegistry:
     def __contains__(self, key: Key) -> bool:
         return key in self._held
 
-    def resident(self, presence: Presence, permilles: Iterable[int]) -> frozenset[int]:
+    def held(self, presence: Presence, permilles: Iterable[int]) -> dict[int, Resident]:
         """Which of these ratios are in memory for a presence."""
-        return frozenset(p for p in permilles if (presence, p) in self._held)
+        return {p: self._held[presence, p] for p in permilles if (presence, p) in self._held}
 
     def find(self, presence: Presence, permille: int) -> Resident | None:
         """Return a variant if it is in memory, and mark it as used."""
@@ -124,9 +126,11 @@ class VariantRegistry:
             (old_presence, old_permille), old = self._held.popitem(last=False)
             self._metrics.variant_dropped(self.name, old.variant.card, self._names)
             logger.info("dropped %s of %s at %d", old_presence.hex, self.name, old_permille)
+            self.changed(old_presence)
         meters = self._metrics.variant_built(self.name, variant.card, self._names)
         held = self._held[presence, permille] = Resident(variant, meters)
         logger.debug("built %s of %s at %d, %.3f s", presence.hex, self.name, permille, took)
+        self.changed(presence)
         return held
 
     @property

@@ -31,7 +31,7 @@ _SECONDS = (
     *(0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
 )
 _VARIANT = ("model", "presence", "ratio")
-Stage = Literal["parse", "build", "queue", "inference", "overhead"]
+Stage = Literal["parse", "build", "queue", "batch", "inference", "overhead"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
@@ -92,11 +92,11 @@ class Metrics:
         self.batch_size = Histogram(
             "sentryfuse_batch_size",
             "Windows in one inference",
-            buckets=(1, 2, 4, 8, 16, 32, 64),
+            buckets=(1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64),
             registry=registry,
         )
         self.budget = self._counter("budget", "Budgets asked, met or missed", ("kind", "outcome"))
-        self.shed = self._counter("shed", "Requests refused for lack of room", ("reason",))
+        self.shed = self._counter("shed", "Requests refused or given up", ("reason",))
         self.mask_cache = self._counter("mask_cache", "Look-ups of masks", ("tier", "outcome"))
         self._presence = Gauge(
             "sentryfuse_presence_info",

@@ -193,3 +193,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpService]:
     wait_for(running, "/health/ready")
     yield running
     assert running.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpService]:
+    """One service that only answers dry runs: its estimates are those of its made-up profile."""
+    running = start_service(tmp_path_factory.mktemp("untouched"))
+    wait_for(running, "/health/ready")
+    yield running
+    assert running.stop() == 0

@@ -1,4 +1,8 @@
-"""Budgets over HTTP, with a made-up host profile: 40, 20 and 10 ms; 200, 100 and 50 mJ."""
+"""Budgets over HTTP, with a made-up host profile: 40, 20 and 10 ms; 200, 100 and 50 mJ.
+
+A service that has answered knows better than its profile, so what depends on those figures asks
+one that has not.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +27,18 @@ def plan(service: HttpService, **headers: str) -> httpx.Response:
 
 @pytest.mark.parametrize(("millijoules", "ratio"), [("250", 0.0), ("150", 0.5), ("60", 0.9)])
 def test_a_smaller_energy_budget_takes_a_smaller_variant(
-    service: HttpService, millijoules: str, ratio: float
+    untouched: HttpService, millijoules: str, ratio: float
 ) -> None:
-    response = service.infer(X_Energy_Budget_mJ=millijoules)
+    response = plan(untouched, X_Energy_Budget_mJ=millijoules)
     assert chosen(response) == ratio
     assert response.json()["plan"]["feasible"]
 
 
-@pytest.mark.parametrize(("watts", "ratio"), [("1000", 0.0), ("3.001", 0.9)])
+def test_the_first_request_is_served_as_the_dry_run_said(start_http: StartHttp) -> None:
+    assert chosen(start_http().infer(X_Energy_Budget_mJ="150")) == 0.5
+
+
+@pytest.mark.parametrize(("watts", "ratio"), [("1000", 0.0), ("3.00001", 0.9)])
 def test_a_smaller_power_budget_takes_a_smaller_variant(
     service: HttpService, watts: str, ratio: float
 ) -> None:
@@ -70,13 +78,13 @@ def test_deadlines_of_other_conventions_count_as_latency_budgets(
 def test_a_strict_budget_that_nothing_keeps_states_the_least_it_could_be(
     service: HttpService,
 ) -> None:
-    response = service.infer(X_Energy_Budget_mJ="1", Prefer="handling=strict")
+    response = service.infer(X_Energy_Budget_mJ="0.01", Prefer="handling=strict")
     assert response.status_code == 422
     problem = response.json()
     assert problem["type"] == "urn:sentryfuse:problem:impossible-budget"
     assert problem["budget"] == "energy"
-    assert problem["asked_mj"] == pytest.approx(1)
-    assert problem["least_possible_mj"] >= 50
+    assert problem["asked_mj"] == pytest.approx(0.01)
+    assert problem["least_possible_mj"] > 0.05
 
 
 def test_a_strict_latency_budget_that_nothing_keeps_is_refused_too(service: HttpService) -> None:
@@ -93,7 +101,7 @@ def test_a_strict_budget_that_fits_is_served(service: HttpService) -> None:
 
 
 def test_an_accuracy_floor_outranks_an_energy_budget(service: HttpService) -> None:
-    response = service.infer(X_Accuracy_Floor="0.89", X_Energy_Budget_mJ="60")
+    response = service.infer(X_Accuracy_Floor="0.89", X_Energy_Budget_mJ="0.01")
     assert chosen(response) == 0.0
     assert response.json()["plan"]["conceded"] == ["energy"]
 
@@ -120,7 +128,7 @@ def test_met_and_missed_budgets_are_counted(service: HttpService) -> None:
 def test_refused_budgets_are_counted(service: HttpService) -> None:
     name, labels = "sentryfuse_budget_total", {"kind": "energy", "outcome": "refused"}
     before = service.metric(name, **labels) or 0
-    service.infer(X_Energy_Budget_mJ="1", Prefer="handling=strict")
+    service.infer(X_Energy_Budget_mJ="0.01", Prefer="handling=strict")
     assert service.metric(name, **labels) == before + 1
 
 
@@ -162,8 +170,7 @@ def test_what_a_new_presence_would_have_liked_is_built_for_those_that_follow(
 def test_the_nodes_cap_takes_smaller_variants_until_it_is_lifted(start_http: StartHttp) -> None:
     fresh = start_http()
     assert fresh.client.put("/v1/power", json={"cap_w": 3.12}).json()["cap_w"] == 3.12
-    answer = fresh.infer().json()
-    assert answer["plan"]["ratio"] == 0.5
+    assert chosen(fresh.infer()) > 0
     assert fresh.metric("sentryfuse_power_cap_watts") == 3.12
     assert fresh.client.put("/v1/power", json={"cap_w": None}).json()["cap_w"] is None
     assert chosen(fresh.infer()) == 0.0
@@ -180,8 +187,8 @@ def test_a_cap_that_allows_nothing_is_not_ready_for_inference(start_http: StartH
 def test_under_the_nodes_cap_load_is_shed_with_the_time_to_come_back(
     start_http: StartHttp,
 ) -> None:
-    fresh = start_http(power_cap_w=4.0)
-    responses = [fresh.infer() for _ in range(300)]
+    fresh = start_http(power_cap_w=3.06)
+    responses = [fresh.infer(X_Latency_Budget_Ms="20") for _ in range(30)]
     assert {r.status_code for r in responses} == {200, 429}
     shed = next(r for r in responses if r.status_code == 429)
     assert shed.json()["reason"] == "power_cap"

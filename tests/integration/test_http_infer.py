@@ -62,7 +62,7 @@ def test_headers_tell_stages_variant_and_budget(service: HttpService) -> None:
     )
     answer = response.json()
     stages = [part.split(";")[0].strip() for part in response.headers["server-timing"].split(",")]
-    assert stages == ["parse", "build", "queue", "inference", "total"]
+    assert stages == ["parse", "build", "queue", "batch", "inference", "total"]
     assert response.headers["sentryfuse-variant"] == answer["plan"]["variant"] == "1f-000"
     assert response.headers["sentryfuse-budget-met"] == "true"
     assert response.headers["preference-applied"] == "handling=lenient"

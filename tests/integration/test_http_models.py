@@ -38,8 +38,8 @@ def test_variants_in_memory_show_their_cards(service: HttpService) -> None:
     assert full[0].latency_ms["4"] > full[0].latency_ms["1"]
 
 
-def test_a_dry_run_shows_every_option_and_the_reason(service: HttpService) -> None:
-    response = service.client.post(
+def test_a_dry_run_shows_every_option_and_the_reason(untouched: HttpService) -> None:
+    response = untouched.client.post(
         "/v1/models/toy/plan",
         json={"present": ["sensor_0", "sensor_1", "sensor_2", "sensor_3", "sensor_4"]},
         headers={"X-Energy-Budget-mJ": "150"},

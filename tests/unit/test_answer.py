@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.answer import Receipt, Spending, probabilities, spendings, variant_name
+from app.answer import Company, Receipt, Spending, Step, probabilities, spendings, variant_name
+from app.missed import why_missed
 from app.scheduling import Budget
 from sentryfuse.presence import Presence
 
@@ -33,17 +34,17 @@ def test_a_budget_is_met_by_less_but_an_accuracy_floor_by_more(
     assert spending.met is met
 
 
-def receipt(*budget: Spending) -> Receipt:
+def receipt(*budget: Spending, steps: int = 1, **parts: float) -> Receipt:
+    stages = dict.fromkeys(("parse_s", "queue_s", "build_s", "batch_wait_s", "inference_s"), 0.0)
+    joules = {"reading_j": 0.0, "inference_j": 0.0}
+    given: dict[str, float] = {"total_s": 0.0, **stages, **joules, **parts}
     return Receipt(
-        parse_s=0,
-        queue_s=0,
-        build_s=0,
-        inference_s=0,
-        total_s=0,
-        energy_j=0,
         energy_source="null",
         energy_quality="modelled",
         budget=budget,
+        batch=Company(requests=3, windows=4, cores=1),
+        steps=(Step("1f-000", 0.5, 0.0, 0.0),) * steps,
+        **given,
     )
 
 
@@ -52,6 +53,46 @@ def test_a_receipt_is_met_when_every_budget_is() -> None:
     assert receipt().met
     assert receipt(kept).met
     assert not receipt(kept, missed).met
+
+
+def test_what_a_receipt_says_was_spent_adds_up() -> None:
+    made = receipt(total_s=0.010, parse_s=0.001, queue_s=0.003, inference_s=0.005)
+    assert made.answering_s == pytest.approx(0.001)
+    assert receipt(reading_j=0.25, inference_j=0.5).energy_j == 0.75
+
+
+@pytest.mark.parametrize(
+    ("stage", "words"),
+    [
+        ("parse_s", "7 ms of it went into reading the request"),
+        ("build_s", "7 ms of it went into building the variant"),
+        ("queue_s", "7 ms of it in the queue"),
+        ("batch_wait_s", "7 ms of it went into putting the batch together"),
+        ("inference_s", "7 ms of it was inference, shared with 2 more"),
+    ],
+)
+def test_a_missed_latency_budget_names_the_stage_that_ate_it(stage: str, words: str) -> None:
+    made = receipt(Spending("latency", 0.009, 0.010), total_s=0.010, **{stage: 0.007})
+    assert why_missed(made) == f"took 10 ms of 9 ms: {words}"
+
+
+def test_a_late_answer_that_no_stage_accounts_for_was_late_in_writing() -> None:
+    made = receipt(Spending("latency", 0.001, 0.010), total_s=0.010)
+    assert "10 ms of it went into deciding and writing" in (why_missed(made) or "")
+
+
+def test_a_missed_energy_budget_names_what_cost_most() -> None:
+    made = receipt(Spending("energy", 0.1, 0.75), reading_j=0.5, inference_j=0.25)
+    assert why_missed(made) == "cost 750 mJ of 100 mJ: 500 mJ of it went into reading the request"
+
+
+def test_every_missed_budget_gets_its_sentence_and_the_others_none() -> None:
+    missed = Spending("power", 5.0, 6.0), Spending("accuracy", 0.9, 0.8)
+    words = why_missed(receipt(*missed, Spending("energy", 1.0, 0.5))) or ""
+    assert "6 W of 5 W" in words
+    assert "0.800 expected of 0.900" in words
+    assert len(words.split("; ")) == 2
+    assert why_missed(receipt(Spending("energy", 1.0, 0.5))) is None
 
 
 def test_only_budgets_that_were_given_are_accounted_for() -> None:

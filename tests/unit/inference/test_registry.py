@@ -101,10 +101,23 @@ def test_the_least_used_variant_makes_room() -> None:
             await bench.registry.get(FULL, permille)
         bench.registry.find(FULL, 0)
         await bench.registry.get(ONE, 0)
-        assert bench.registry.resident(FULL, (0, 500)) == {0}
+        assert bench.registry.held(FULL, (0, 500)).keys() == {0}
         assert len(bench.registry) == 2
 
     run(scenario, limit=2)
+
+
+def test_every_variant_that_comes_or_goes_is_told_of() -> None:
+    async def scenario(bench: Bench) -> None:
+        seen: list[tuple[Presence, frozenset[int]]] = []
+        bench.registry.changed = lambda presence: seen.append(
+            (presence, frozenset(bench.registry.held(presence, (0, 500))))
+        )
+        await bench.registry.get(FULL, 0)
+        await bench.registry.get(ONE, 500)
+        assert seen == [(FULL, {0}), (FULL, frozenset()), (ONE, {500})]
+
+    run(scenario, limit=1)
 
 
 def test_metrics_show_the_variants_in_memory_and_no_others() -> None:

@@ -1,0 +1,76 @@
+"""Builds variants that requests want: first, if the budget allows; behind them, if not."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from app.ask import Ask
+from app.inference.lineup import Lineup
+from app.inference.model import ServedModel
+from app.inference.registry import Resident
+from app.planning import Planner
+from sentryfuse.presence import Presence
+
+logger = logging.getLogger(__name__)
+
+_MOST_PREFETCHES = 4
+
+
+class Supply:
+    """Sees to it that a request finds something to run. Lives on one event loop.
+
+    Args:
+        planner: Knows which variant a request wants.
+        crowded: Whether requests wait for a core; nothing is built ahead then, for building
+            takes time of the cores.
+        clock: Monotone seconds.
+    """
+
+    def __init__(
+        self, planner: Planner, *, crowded: Callable[[], bool], clock: Callable[[], float]
+    ) -> None:
+        self._planner = planner
+        self._crowded = crowded
+        self._clock = clock
+        self._prefetches: dict[tuple[str, Presence, int], asyncio.Task[Resident]] = {}
+
+    async def ensure(self, model: ServedModel, ask: Ask, lineup: Lineup) -> float:
+        """Build what must be built before this request is served; return how long it took.
+
+        Raises:
+            RequestError: The budget is strict and can't be met.
+        """
+        self._build_ahead(model, ask, lineup)
+        permille = self._planner.to_build(ask, lineup, build_s=model.registry.build_s)
+        if permille is None:
+            return 0.0
+        began_s = self._clock()
+        await model.registry.get(lineup.presence, permille)
+        return self._clock() - began_s
+
+    def close(self) -> None:
+        """Give up what is being built ahead."""
+        for task in self._prefetches.values():
+            task.cancel()
+
+    def _build_ahead(self, model: ServedModel, ask: Ask, lineup: Lineup) -> None:
+        """Build the variant that this request would have liked, for those that follow it."""
+        if len(self._prefetches) >= _MOST_PREFETCHES or self._crowded():
+            return
+        permille = self._planner.wish(ask, lineup)
+        if permille is None or permille in lineup.residents:
+            return
+        key = (model.name, lineup.presence, permille)
+        if key in self._prefetches:
+            return
+        task = asyncio.create_task(model.registry.get(lineup.presence, permille))
+        self._prefetches[key] = task
+
+        def ended(task: asyncio.Task[Resident]) -> None:
+            del self._prefetches[key]
+            if not task.cancelled() and task.exception() is not None:
+                logger.error("could not build %s ahead", key, exc_info=task.exception())
+
+        task.add_done_callback(ended)

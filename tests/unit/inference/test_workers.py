@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from app.inference.workers import Worker, Workers
+
+
+@contextmanager
+def started(count: int = 1) -> Iterator[Workers]:
+    workers = Workers(count)
+    workers.start()
+    yield workers
+    workers.close()
+
+
+def run(scenario: Callable[[Workers], Awaitable[None]], count: int = 1) -> None:
+    async def play() -> None:
+        with started(count) as workers:
+            await scenario(workers)
+
+    asyncio.run(play())
+
+
+async def outcome(worker: Worker, job: Callable[[], object]) -> object:
+    """What the event loop is told of a job."""
+    told: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    worker.run(job, told.set_result)
+    async with asyncio.timeout(5):
+        return await told
+
+
+def test_jobs_run_on_threads_of_their_own() -> None:
+    async def scenario(workers: Workers) -> None:
+        name = await outcome(workers.take(), lambda: threading.current_thread().name)
+        assert name == "inference-0"
+
+    run(scenario)
+
+
+def test_the_event_loop_goes_on_while_a_job_runs() -> None:
+    async def scenario(workers: Workers) -> None:
+        release = threading.Event()
+        job = asyncio.create_task(outcome(workers.take(), lambda: release.wait(5)))
+        await asyncio.sleep(0.01)
+        assert not job.done()
+        release.set()
+        assert await job
+
+    run(scenario)
+
+
+def test_an_error_of_a_job_is_told_and_the_worker_lives_on() -> None:
+    async def scenario(workers: Workers) -> None:
+        worker = workers.take()
+        assert isinstance(await outcome(worker, lambda: 1 / 0), ZeroDivisionError)
+        assert await outcome(worker, lambda: 7) == 7
+        assert workers.alive
+
+    run(scenario)
+
+
+def test_there_are_no_more_workers_than_cores() -> None:
+    with started(2) as workers:
+        assert workers.take() is not workers.take()
+        with pytest.raises(IndexError):
+            workers.take()
+
+
+def test_work_stays_where_it_ended_last() -> None:
+    with started(3) as workers:
+        one, other = workers.take(), workers.take()
+        workers.give_back(other)
+        workers.give_back(one)
+        assert workers.take() is one
+        assert workers.take() is other
+
+
+def test_closing_lets_the_running_job_finish() -> None:
+    async def scenario() -> None:
+        with started() as workers:
+            job = asyncio.create_task(outcome(workers.take(), lambda: time.sleep(0.05) or "done"))
+            await asyncio.sleep(0.01)
+            await asyncio.to_thread(workers.close)
+            assert await job == "done"
+            assert not workers.alive
+
+    asyncio.run(scenario())

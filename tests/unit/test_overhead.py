@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+
+from app.overhead import CoreOverhead, Overhead
+
+
+def test_an_overhead_settles_on_what_is_seen() -> None:
+    overhead = Overhead()
+    for _ in range(60):
+        overhead = overhead.updated(0.002)
+    assert overhead.mean_s == pytest.approx(0.002, rel=0.01)
+    assert overhead.allowance_s == pytest.approx(0.002, rel=0.05)
+
+
+def test_an_unsteady_overhead_sets_more_time_aside() -> None:
+    calm, wild = Overhead(), Overhead()
+    for turn in range(60):
+        calm = calm.updated(0.002)
+        wild = wild.updated(0.001 + 0.002 * (turn % 2))
+    assert wild.allowance_s > calm.allowance_s + 0.0005
+
+
+def test_core_time_for_a_request_settles_on_what_busy_spans_show() -> None:
+    overhead = CoreOverhead()
+    for _ in range(40):
+        overhead = overhead.updated(0.1, requests=100)
+    assert overhead.mean_s == pytest.approx(0.001, rel=0.01)
+
+
+def test_a_span_of_few_requests_says_nothing_about_one() -> None:
+    assert CoreOverhead().updated(0.2, requests=2) == CoreOverhead()
