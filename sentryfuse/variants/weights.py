@@ -1,17 +1,18 @@
-"""Which arrays a bundle's weights must hold: names and shapes, by backbone.
+"""Which arrays a bundle's weights must hold: names and shapes.
 
 The names are those of the torch module's ``state_dict``; a parity test compares the two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sentryfuse.errors import BundleError, ConfigError
-from sentryfuse.spec import SUMMARY_STATISTICS, BackboneSpec, ModelSpec
+from sentryfuse.errors import BundleError
+from sentryfuse.spec import BackboneSpec, ModelSpec
+from sentryfuse.units import UnitLayer, layout_of
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -22,10 +23,11 @@ def weight_shapes(spec: ModelSpec) -> Shapes:
     Raises:
         ConfigError: The spec names a backbone that does not exist.
     """
-    kind = spec.backbone.kind
-    if kind not in _SHAPES:
-        raise ConfigError(f"backbone.kind must be one of {sorted(_SHAPES)}, got {kind!r}")
-    return _SHAPES[kind](spec)
+    layout = layout_of(spec)
+    shapes: Shapes = {part.name: part.shape for part in layout.parts}
+    for layer in layout.layers:
+        shapes |= _unit_shapes(layer, spec.backbone)
+    return shapes
 
 
 def check_weights(spec: ModelSpec, weights: Mapping[str, NDArray[np.float32]]) -> None:
@@ -44,55 +46,24 @@ def check_weights(spec: ModelSpec, weights: Mapping[str, NDArray[np.float32]]) -
             raise BundleError(f"weight {name!r} holds a value that is not finite")
 
 
-def _maestro(spec: ModelSpec) -> Shapes:
-    shape, d = spec.backbone, spec.backbone.embed_dim
-    shapes: Shapes = {}
-    for modality in spec.modalities:
-        scope = f"encoders.{modality.name}"
-        tokens = shape.encoder_tokens(modality)
-        patch_dim = shape.patch_length(modality) * modality.channels
-        shapes |= _linear(f"{scope}.embedding.project", patch_dim, d)
-        if shape.summary_token:
-            statistics = SUMMARY_STATISTICS * modality.channels
-            shapes |= _linear(f"{scope}.embedding.summary", statistics, d)
-        shapes[f"{scope}.embedding.position"] = (tokens[0], d)
-        for depth in range(shape.encoder_layers):
-            layer = f"{scope}.layers.{depth}"
-            shapes |= _attention(layer, shape)
-            shapes |= _linear(f"{layer}.feed_forward.expand", d, shape.ffn_dim)
-            shapes |= _linear(f"{layer}.feed_forward.project", shape.ffn_dim, d)
-            shapes |= _linear(f"{scope}.merges.{depth}.project", 2 * d, d)
-        shapes[f"{scope}.fusion_position"] = (tokens[-1], d)
-    for depth in range(shape.fusion_layers):
-        layer = f"fusion.{depth}"
-        channels = shape.num_experts * shape.expert_dim
-        shapes |= _attention(layer, shape)
-        shapes |= _linear(f"{layer}.feed_forward.router", d, shape.num_experts)
-        shapes |= _linear(f"{layer}.feed_forward.expand", d, channels)
-        shapes |= _linear(f"{layer}.feed_forward.project", channels, d)
-    shapes |= _norm("norm", d) | _linear("pooled", d, d)
-    return shapes | _linear("classifier", d, spec.num_classes)
-
-
-def _attention(layer: str, shape: BackboneSpec) -> Shapes:
+def _unit_shapes(layer: UnitLayer, shape: BackboneSpec) -> Shapes:
+    """Arrays that lose rows or columns with the layer's units; the output bias does not."""
     d = shape.embed_dim
-    width, kv_width = shape.num_heads * shape.head_dim, shape.num_kv_heads * shape.head_dim
-    return (
-        _norm(f"{layer}.attention_norm", d)
-        | _linear(f"{layer}.attention.query", d, width)
-        | _linear(f"{layer}.attention.key", d, kv_width)
-        | _linear(f"{layer}.attention.value", d, kv_width)
-        | _linear(f"{layer}.attention.output", width, d)
-        | _norm(f"{layer}.feed_forward_norm", d)
-    )
+    if layer.kind == "channel":
+        return _inner(layer, {"expand": layer.count}, d) | _outer(layer, "project", layer.count, d)
+    width = layer.count * shape.head_dim
+    kv_width = layer.count // layer.group * shape.head_dim
+    inner = {"query": width, "key": kv_width, "value": kv_width}
+    return _inner(layer, inner, d) | _outer(layer, "output", width, d)
 
 
-def _linear(name: str, inputs: int, outputs: int) -> Shapes:
-    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+def _inner(layer: UnitLayer, maps: Mapping[str, int], d: int) -> Shapes:
+    return {
+        f"{layer.weights}.{name}.{array}": size
+        for name, outputs in maps.items()
+        for array, size in (("weight", (outputs, d)), ("bias", (outputs,)))
+    }
 
 
-def _norm(name: str, width: int) -> Shapes:
-    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
-
-
-_SHAPES: dict[str, Callable[[ModelSpec], Shapes]] = {"maestro": _maestro}
+def _outer(layer: UnitLayer, name: str, inputs: int, d: int) -> Shapes:
+    return {f"{layer.weights}.{name}.weight": (d, inputs)}

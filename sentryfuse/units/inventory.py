@@ -1,0 +1,129 @@
+"""Inventory of the prunable units of a model, layer by layer, with what each costs.
+
+A unit is one query head or one FFN / expert hidden channel. The inventory fixes the order of
+units once: gate scores, saliencies and masks are all vectors of length ``num_units`` in it.
+
+FLOPs are 2 x multiply-accumulates of the matrix products that really run, per sample, forward
+only. Norms, activations, softmax and additions are not counted, as in the literature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+
+from sentryfuse.errors import ConfigError, MaskMismatchError
+from sentryfuse.presence import Presence
+from sentryfuse.spec import ModelSpec
+from sentryfuse.units.layout import BoolArray, Cost, FloatArray, Layout, UnitLayer
+from sentryfuse.units.maestro import maestro_layout
+
+_LAYOUTS: dict[str, Callable[[ModelSpec], Layout]] = {"maestro": maestro_layout}
+
+
+def layout_of(spec: ModelSpec) -> Layout:
+    """Return what a model is made of.
+
+    Raises:
+        ConfigError: The spec names a backbone that does not exist.
+    """
+    kind = spec.backbone.kind
+    if kind not in _LAYOUTS:
+        raise ConfigError(f"backbone.kind must be one of {sorted(_LAYOUTS)}, got {kind!r}")
+    return _LAYOUTS[kind](spec)
+
+
+class Inventory:
+    """Units of a model and their costs.
+
+    Args:
+        spec: The unpruned model.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+        layout = layout_of(spec)
+        self.layers, self._parts = layout.layers, layout.parts
+        self._by_name = {layer.name: layer for layer in self.layers}
+
+    @property
+    def num_units(self) -> int:
+        """Length of every score vector and mask."""
+        last = self.layers[-1]
+        return last.offset + last.count
+
+    @cached_property
+    def is_head(self) -> BoolArray:
+        """Which units are heads, ``[num_units]``; the others are channels."""
+        return np.concatenate([np.full(x.count, x.kind == "head") for x in self.layers])
+
+    def __getitem__(self, name: str) -> UnitLayer:
+        return self._by_name[name]
+
+    def tokens(self, layer: UnitLayer, presence: Presence) -> int:
+        """Tokens that the layer sees for one sample; 0 where its modality is absent."""
+        return layer.rows.count(presence)
+
+    def active(self, presence: Presence) -> BoolArray:
+        """Which units exist for this presence, ``[num_units]``."""
+        active = np.zeros(self.num_units, dtype=np.bool_)
+        for layer in self.layers:
+            active[layer.units] = self.tokens(layer, presence) > 0
+        return active
+
+    def unit_flops(self, presence: Presence) -> FloatArray:
+        """FLOPs that disappear with each unit alone, ``[num_units]``; 0 for absent modalities.
+
+        A head's key/value projection is shared by its group and is not the head's own cost: it
+        is saved on top when the whole group goes (:meth:`cost` counts that).
+        """
+        flops = np.zeros(self.num_units)
+        backbone = self.spec.backbone
+        for layer in self.layers:
+            tokens = self.tokens(layer, presence)
+            if layer.kind == "head":
+                queries = backbone.active_queries(tokens) if tokens else 0
+                projections = 2 * tokens * backbone.embed_dim * backbone.head_dim
+                attention = 2 * queries * tokens * backbone.head_dim
+                flops[layer.units] = 2 * (projections + attention + self._probe_macs(tokens))
+            else:
+                flops[layer.units] = 2 * 2 * tokens * backbone.embed_dim
+        return flops
+
+    def cost(self, presence: Presence, keep: BoolArray) -> Cost:
+        """Total FLOPs and parameters of the sliced model, encoders of absent modalities left out.
+
+        Args:
+            presence: Which modalities are computed.
+            keep: Units that stay, ``[num_units]``; True takes part.
+
+        Raises:
+            MaskMismatchError: ``keep`` is not of length ``num_units``.
+        """
+        if keep.shape != (self.num_units,):
+            raise MaskMismatchError(f"mask must have {self.num_units} units, got {keep.shape}")
+        kept = keep & self.active(presence)
+        macs = sum(part.macs * part.rows.count(presence) for part in self._parts)
+        parameters = sum(part.parameters(presence) for part in self._parts)
+        backbone = self.spec.backbone
+        d = backbone.embed_dim
+        for layer in self.layers:
+            count = int(kept[layer.units].sum())
+            if layer.kind == "head":
+                groups = int(kept[layer.units].reshape(-1, layer.group).any(axis=1).sum())
+                width = count * backbone.head_dim
+                kv_width = 2 * groups * backbone.head_dim
+                macs += self.tokens(layer, presence) * d * kv_width
+                parameters += d * (2 * width + kv_width) + width + kv_width
+            else:
+                parameters += count * (2 * d + 1)
+        unit_flops = self.unit_flops(presence)[kept].sum()
+        return Cost(flops=2 * macs + int(unit_flops), parameters=parameters)
+
+    def _probe_macs(self, tokens: int) -> int:
+        """Multiply-accumulates of one head's query probe in a sparse layer (0 if dense)."""
+        backbone = self.spec.backbone
+        queries = backbone.active_queries(tokens) if tokens else 0
+        return tokens * queries * backbone.head_dim if queries < tokens else 0
