@@ -51,6 +51,10 @@ class Node:
         """Take in what a whole answer cost beside its inference."""
         self.overhead = self.overhead.updated(max(overhead_s, 0.0))
 
+    def doubted(self) -> None:
+        """A request was refused for its deadline although the machine is idle."""
+        self.overhead = self.overhead.doubted()
+
     def power_w(self) -> float:
         """Mean power since the last reading, which is a second old or more."""
         now, joules = self._clock(), self.meter.joules()

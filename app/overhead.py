@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_SURPRISE = 3.0  # deviations beyond which one answer counts no further
+_LEAST_DEVIATION_S = 0.00002  # so that there is always a way back up
+_DOUBT = 0.1  # part of what is above the first guess that one refusal takes back
 _FEW_REQUESTS = 8
 _LONGEST_CORE_S = 0.01
 
@@ -12,7 +15,9 @@ _LONGEST_CORE_S = 0.01
 class Overhead:
     """What an answer costs beside parsing, building, waiting and inference.
 
-    Mean and mean deviation follow the newest requests, as round-trip times do in TCP (RFC 6298).
+    Mean and mean deviation follow the newest requests, as round-trip times do in TCP (RFC 6298),
+    but one that is further off than three deviations counts as three: a hiccup leaves the
+    estimate about where it is, a lasting change moves it within some requests.
     """
 
     mean_s: float = 0.0005
@@ -25,10 +30,22 @@ class Overhead:
 
     def updated(self, seconds: float) -> Overhead:
         """Take in one request's overhead."""
-        error = seconds - self.mean_s
+        reach_s = _SURPRISE * self.deviation_s
+        error_s = min(max(seconds - self.mean_s, -reach_s), reach_s)
+        deviation_s = self.deviation_s + (abs(error_s) - self.deviation_s) / 4
         return Overhead(
-            mean_s=self.mean_s + error / 8,
-            deviation_s=self.deviation_s + (abs(error) - self.deviation_s) / 4,
+            mean_s=self.mean_s + error_s / 8, deviation_s=max(deviation_s, _LEAST_DEVIATION_S)
+        )
+
+    def doubted(self) -> Overhead:
+        """Relax a pessimistic estimate that kept an idle machine from trying.
+
+        It would otherwise stand for ever: it learns only from answers.
+        """
+        first = Overhead()
+        return Overhead(
+            mean_s=self.mean_s - _DOUBT * max(self.mean_s - first.mean_s, 0.0),
+            deviation_s=self.deviation_s - _DOUBT * max(self.deviation_s - first.deviation_s, 0.0),
         )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
-from app.answer import Answer
+from app.answer import Answer, probabilities
 from app.ask import Ask
+from app.cascade import first_ratios, next_ratios
 from app.errors import (
     BudgetError,
     ClientGoneError,
@@ -31,6 +33,8 @@ from app.scheduling.dispatch import Dropped, Refused
 from app.supply import Supply
 from app.telemetry.metrics import Metrics
 from sentryfuse.presence import Presence
+
+logger = logging.getLogger(__name__)
 
 
 class InferenceService:
@@ -110,6 +114,7 @@ class InferenceService:
             return await self._infer(model, ask)
         except RequestError as error:
             self._counted(error)
+            self._doubt(error)
             raise
 
     async def plan(
@@ -154,11 +159,52 @@ class InferenceService:
         build_s = 0.0
         if not lineup.complete:
             build_s = await self._supply.ensure(model, ask, lineup)
-        attempt = await self._attempt(ask, lineup)
-        return self._answer(model, ask, lineup, [attempt], parse_s=parse_s, build_s=build_s)
+        attempts = await self._attempts(ask, lineup)
+        return self._answer(model, ask, lineup, attempts, parse_s=parse_s, build_s=build_s)
 
-    async def _attempt(self, ask: Ask, lineup: Lineup) -> Attempt:
-        """Have one inference run for a request."""
+    async def _attempts(self, ask: Ask, lineup: Lineup) -> list[Attempt]:
+        """Run a request; in a cascade, again with larger variants while that is worth it."""
+        if ask.cascade is None:
+            return [await self._attempt(ask, lineup)]
+        attempts = [await self._attempt(ask, lineup, permilles=first_ratios(lineup, ask.budget))]
+        # An answer is at hand, so a larger variant that would break the budget is not waited for.
+        strict = replace(ask, budget=replace(ask.budget, strict=True), parse_cpu_s=0.0)
+        while attempts[-1].confidence < ask.cascade:
+            spent_j = sum(attempt.energy_j for attempt in attempts)
+            better = next_ratios(
+                lineup,
+                attempts[-1].permille,
+                self._outlook.at_present(lineup.options(ask.windows.batch), spent_j=spent_j),
+                ask.budget,
+                self._outlook.state(spent_s=self._outlook.spent_s(ask)),
+            )
+            if not better:
+                break
+            try:
+                attempts.append(
+                    await self._attempt(strict, lineup, permilles=better, spent_j=spent_j)
+                )
+            except RequestError as error:
+                logger.debug("no larger variant: %s", error)
+                break
+        return attempts
+
+    async def _attempt(
+        self,
+        ask: Ask,
+        lineup: Lineup,
+        *,
+        permilles: frozenset[int] | None = None,
+        spent_j: float = 0.0,
+    ) -> Attempt:
+        """Have one inference run for a request.
+
+        Args:
+            ask: The request.
+            lineup: What can be run for it.
+            permilles: Ratios that it may be given; None for all.
+            spent_j: Energy that went into it so far, beside reading it.
+        """
         submitted_s = self.clock()
         ticket = self.pump.submit(
             lineup,
@@ -166,7 +212,8 @@ class InferenceService:
             ask.budget,
             received_s=ask.received_s,
             parse_cpu_s=ask.parse_cpu_s,
-            reading_j=self._outlook.reading_j(ask),
+            reading_j=self._outlook.reading_j(ask) + spent_j,
+            permilles=permilles,
         )
         if isinstance(ticket, Refused):
             raise self._refusals.refused(ask, lineup, ticket)
@@ -176,7 +223,7 @@ class InferenceService:
             self.pump.cancel(ticket)
         if isinstance(outcome, Dropped):
             raise self._refusals.dropped(ask, lineup, outcome)
-        return Attempt.of(outcome, submitted_s)
+        return Attempt(outcome, submitted_s, probabilities(outcome.logits))
 
     async def _outcome(self, ask: Ask, ticket: Ticket) -> Outcome:
         """Wait for what becomes of a request; who has to queue may leave meanwhile."""
@@ -224,6 +271,17 @@ class InferenceService:
             receipt=receipt,
             id=ask.windows.id,
         )
+
+    def _doubt(self, error: RequestError) -> None:
+        """Let estimates that alone kept an idle machine from trying fade, or they stay for ever."""
+        too_late = (
+            isinstance(error, DeadlineError)
+            or (isinstance(error, BudgetError) and error.facts["budget"] == "latency")
+            or (isinstance(error, ShedError) and error.reason == "busy")
+        )
+        if too_late and self.scheduler.idle:
+            self.node.doubted()
+            self.scheduler.overhead_s = self.node.overhead.allowance_s
 
     def _counted(self, error: RequestError) -> RequestError:
         """Count a refusal."""

@@ -69,6 +69,11 @@ class Scheduler:
         return len(self._timely) + len(self._late)
 
     @property
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing runs."""
+        return not self.waiting and not self._ends_s
+
+    @property
     def free_cores(self) -> int:
         """Cores with nothing to do."""
         return self._free
@@ -178,7 +183,7 @@ class Scheduler:
         if self.policy.sheds and request.budget.strict and request.deadline_s < math.inf:
             late_s = self._expected_end_s(request, menu, now_s) - request.deadline_s
             if late_s > 0:
-                if not self.waiting and not self._ends_s:
+                if self.idle:
                     self.estimator.doubted()
                 return Refused(
                     "busy",

@@ -21,6 +21,25 @@ def test_an_unsteady_overhead_sets_more_time_aside() -> None:
     assert wild.allowance_s > calm.allowance_s + 0.0005
 
 
+def test_one_hiccup_hardly_moves_the_estimate_and_a_lasting_change_does() -> None:
+    calm = Overhead()
+    for _ in range(60):
+        calm = calm.updated(0.001)
+    assert calm.updated(0.5).allowance_s < 0.002
+    slow = calm
+    for _ in range(40):
+        slow = slow.updated(0.05)
+    assert slow.mean_s == pytest.approx(0.05, rel=0.2)
+
+
+def test_an_estimate_that_keeps_everybody_out_fades_to_the_first_guess_and_no_further() -> None:
+    pessimistic = Overhead(mean_s=0.2, deviation_s=0.1)
+    for _ in range(100):
+        pessimistic = pessimistic.doubted()
+    assert pessimistic.allowance_s == pytest.approx(Overhead().allowance_s, rel=0.1)
+    assert Overhead(mean_s=0.0001).doubted().mean_s == 0.0001
+
+
 def test_core_time_for_a_request_settles_on_what_busy_spans_show() -> None:
     overhead = CoreOverhead()
     for _ in range(40):
