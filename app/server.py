@@ -10,6 +10,7 @@ from types import FrameType
 import uvicorn
 
 from app.main import create_app
+from app.scheduling.fair_slack import Policy
 from app.settings import Settings, load_settings
 from app.telemetry.logs import configure_logging
 
@@ -56,18 +57,19 @@ class DrainingServer(uvicorn.Server):
         self.should_exit = True
 
 
-def serve(settings: Settings | None = None) -> None:
+def serve(settings: Settings | None = None, *, policy: Policy | None = None) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Args:
         settings: Read from the environment if not given.
+        policy: Schedules in the place of ours.
 
     Raises:
         ConfigError: A setting makes no sense.
         BundleError: A bundle is missing, damaged or foreign.
     """
     settings = settings or load_settings()
-    app = create_app(settings)
+    app = create_app(settings, policy)
     configure_logging(settings.log_level)
     config = uvicorn.Config(
         app,
