@@ -48,6 +48,9 @@ class Settings(BaseSettings):
         lt=1,
         description="Ratio built ahead where sensors are missing; the nearest served one is taken",
     )
+    warm_all: bool = Field(
+        False, description="Build every ratio of those presences ahead, not only that one"
+    )
     max_variants: int = Field(
         96, ge=1, description="Variants kept in memory for each model; the least used goes first"
     )

@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import partial
+from itertools import product
 
 from app.errors import NotReadyError
 from app.inference.ladder import Rung, costs
@@ -116,13 +117,14 @@ class ServedModel:
         """Variants to build before the model is ready, as many as may stay in memory.
 
         All ratios for the full presence; for the others, fewest sensors missing first, one small
-        variant each. So a request in a hurry finds something whatever is missing, and what it
-        would have liked better is built behind it.
+        variant each (or every ratio, if that is set). So a request in a hurry finds something
+        whatever is missing, and what it would have liked better is built behind it.
         """
         size = len(self.spec.modalities)
         most_missing = min(self._settings.warm_missing, size - 1)
         stand_in = min(self.permilles, key=lambda p: abs(p - 1000 * self._settings.warm_ratio))
         keys = [(self.spec.full_presence, permille) for permille in self.permilles]
+        others = self.permilles if self._settings.warm_all else (stand_in,)
         for missing in range(1, most_missing + 1):
-            keys += [(presence, stand_in) for presence in all_presences(size, missing)]
+            keys += product(all_presences(size, missing), others)
         return keys[: self.registry.limit]

@@ -51,6 +51,11 @@ def test_whatever_is_missing_something_small_is_warm(builders: ThreadPoolExecuto
     assert {*others.values()} == {750}
 
 
+def test_every_ratio_of_every_presence_can_be_kept_warm(builders: ThreadPoolExecutor) -> None:
+    keys = warm_keys(builders, ratios=(0.0, 0.5), warm_all=True)
+    assert sorted(keys) == sorted((p, r) for p in all_presences(5) for r in (0, 500))
+
+
 def test_no_more_is_warmed_than_may_stay_in_memory(builders: ThreadPoolExecutor) -> None:
     keys = warm_keys(builders, max_variants=8)
     assert len(keys) == 8
