@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
@@ -37,6 +37,13 @@ class Outcome:
     def latency_s(self) -> float | None:
         """From the scheduled time to the first byte, as the caller feels it."""
         return None if self.first_byte_s is None else self.first_byte_s - self.scheduled_s
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, times to the microsecond, without what is empty."""
+        data = {k: v for k, v in asdict(self).items() if v not in (None, "", {})}
+        stages = {k: round(v, 6) for k, v in self.stages_s.items()}
+        rounded = {k: round(v, 6) for k, v in data.items() if isinstance(v, float)}
+        return {**data, **rounded, **({"stages_s": stages} if stages else {})}
 
 
 def read_outcome(exchange: Exchange, began_s: float) -> Outcome:

@@ -1,0 +1,100 @@
+"""Ask the real server under real load; every answer is a record in benchmarks/.
+
+Starts the service as its own process, replays seeded traces from an open-loop client in another
+one, and reads power from the server's meter. Leave the machine alone meanwhile: client, server
+and whatever else runs share its cores.
+
+    python -m loadtests attainment        requests answered in time at half the capacity
+    python -m loadtests policies          ours beside SlackFit and fixed variants, in turns
+    python -m loadtests cap               power under a cap that is stepped up and down
+    python -m loadtests profile           servers whose host profile is wrong by half
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from loadtests.bench import bench
+from loadtests.figures import draw_cap
+from loadtests.scenarios import attainment, cap, policies, profile
+from sentryfuse.bench.policies.traces import TRACES
+
+_PICTURE = Path("docs/figures/loadtest-cap.svg")
+_RUNS: dict[str, Callable[..., Any]] = {
+    "attainment": attainment.run,
+    "policies": policies.run,
+    "cap": cap.run,
+    "profile": profile.run,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one scenario and keep its record."""
+    chosen = vars(_parser().parse_args(arguments))
+    scenario, out, model = chosen.pop("scenario"), chosen.pop("out"), chosen.pop("model")
+    models, quiet, picture = chosen.pop("models"), chosen.pop("quiet"), chosen.pop("picture", None)
+    meter = chosen.pop("meter")
+    given = {name: value for name, value in chosen.items() if value is not None}
+    settings = {} if meter is None else {"meter": meter}
+    with bench(models, model, quiet=quiet, **settings) as where:
+        record = _RUNS[scenario](where, **given)
+    for name, figure in record.figures.items():
+        where.screen.say(f"{name}: {figure['value']:.4g} {figure['unit']} {figure['spread']}")
+    if out is not None:
+        path = record.save(out)
+        where.screen.note(f"wrote {path}")
+        if picture is not None:
+            where.screen.note(f"drew {draw_cap(path, picture)}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    everywhere = argparse.ArgumentParser(add_help=False)
+    add = everywhere.add_argument
+    add("--models", type=Path, default=Path("models"), help="directory of bundles (models)")
+    add("--model", default="dsads-maestro/1", help="NAME/VERSION that is asked (dsads-maestro/1)")
+    add("--meter", help="the server's energy meter (its own choice)")
+    add("--out", type=Path, default=Path("benchmarks"), help="where the record goes (benchmarks)")
+    add("--no-record", dest="out", action="store_const", const=None, help="keep no record")
+    add("--quiet", action="store_true", help="no progress")
+    add("--load", type=float, help="request rate over what the smallest variant can carry")
+    add("--capacity-seconds", type=float, help="how long that is measured (6)")
+    scenarios = parser.add_subparsers(dest="scenario", required=True, metavar="scenario")
+
+    def scenario(name: str, what: str) -> Callable[..., Any]:
+        added = scenarios.add_parser(name, help=what, description=what, parents=[everywhere])
+        return added.add_argument
+
+    add = scenario("attainment", "requests in time at a load that the smallest variant can carry")
+    add("--seconds", type=float, help="length of the trace (120)")
+    add("--deadline-s", type=float, help="latency budget of every request (0.025)")
+    add("--seed", type=int, help="of the trace (0)")
+
+    add = scenario("policies", "policies side by side on the same traces, in turns")
+    add("--policies", nargs="+", help="names as in the simulator")
+    add("--traces", nargs="+", choices=TRACES, help="poisson bursts-8 dropout neighbour")
+    add("--seconds", type=float, help="length of one trial (10)")
+    add("--rounds", type=int, help="trials of every policy on every trace (2)")
+    add("--deadline-s", type=float, help="latency budget of every request (0.025)")
+
+    add = scenario("cap", "power under a cap that is stepped up and down")
+    add("--steps", type=float, nargs="+", help="caps as parts of the active power without cap")
+    add("--step-seconds", type=float, help="length of each (25)")
+    add("--free-seconds", type=float, help="without cap, before and after (10)")
+    add("--deadline-s", type=float, help="latency budget of every request (0.05)")
+    add("--seed", type=int, help="of the trace (0)")
+    add("--picture", type=Path, default=_PICTURE, help=f"where it is drawn ({_PICTURE})")
+
+    add = scenario("profile", "servers whose host profile is wrong by half")
+    add("--starts", type=int, help="servers started with each profile (8)")
+    add("--requests", type=int, help="sent to each (500)")
+    add("--deadline-s", type=float, help="latency budget of every request (0.025)")
+    add("--seed", type=int, help="of the first trace (0)")
+    return parser

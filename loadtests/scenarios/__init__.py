@@ -1,0 +1,1 @@
+"""What is asked of the real server: one module for each question."""

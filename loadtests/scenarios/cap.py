@@ -1,0 +1,135 @@
+"""Does the node keep its power cap while it is stepped up and down under load?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from loadtests.bench import Bench
+from loadtests.contenders import OURS
+from loadtests.settling import BAND, Phase, mean_power_w, phases
+from loadtests.trial import run_trial
+from sentryfuse.bench.policies.traces import Trace, make_trace
+from sentryfuse.bench.record import Record
+
+RECORD = "loadtest-cap"
+STEPS = (0.75, 0.9, 0.65, 0.85, 0.7)
+_BETWEEN_READINGS_S = 0.25
+
+
+def run(
+    bench: Bench,
+    *,
+    steps: Sequence[float] = STEPS,
+    step_seconds: float = 25.0,
+    free_seconds: float = 10.0,
+    load: float = 0.5,
+    deadline_s: float = 0.05,
+    capacity_seconds: float = 6.0,
+    seed: int = 0,
+) -> Record:
+    """Hold a load, see what it draws, then cap it at parts of that, one after the other.
+
+    Args:
+        bench: Where.
+        steps: Caps: idle power and so much of the active power that the load draws without cap.
+        step_seconds: Length of each step.
+        free_seconds: Without cap, before and after the steps.
+        load: Request rate as a part of what the smallest variant can carry.
+        deadline_s: Latency budget; requests are strict, so that what the cap leaves no energy
+            for is refused.
+        capacity_seconds: How long the capacity is measured.
+        seed: Of the trace.
+    """
+    bundle = bench.bundle
+
+    def trace(rate_hz: float, seconds: float, which: int) -> Trace:
+        return make_trace(
+            "poisson",
+            rate_hz=rate_hz,
+            duration_s=seconds,
+            deadline_s=deadline_s,
+            seed=which,
+            num_modalities=len(bundle.spec.modalities),
+        )
+
+    with bench.screen.progress() as report:
+        report("capacity", 0, 1)
+        with bench.server("fixed-900") as server:
+            rate_hz = load * bench.capacity_hz(server, capacity_seconds)
+        report("capacity", 1, 1, f"{rate_hz / load:.0f} requests/s")
+        with bench.server() as server:
+            report("without cap", 0, 1)
+            free = run_trial(
+                server, bench.submit, trace(rate_hz, free_seconds, seed + 1), bundle, policy=OURS
+            )
+            free_w = mean_power_w(free.power, 1.0, free_seconds)
+            caps_w = [free.idle_power_w + part * (free_w - free.idle_power_w) for part in steps]
+            report("without cap", 1, 1, f"{free_w:.2f} W, {free.idle_power_w:g} W of it idle")
+            seconds = 2 * free_seconds + step_seconds * len(steps)
+            at_s = [free_seconds + step_seconds * i for i in range(len(steps) + 1)]
+            plan = ((0.0, None), *zip(at_s, [*caps_w, None], strict=True))
+            report("caps", 0, 1, ", ".join(f"{cap_w:.2f}" for cap_w in caps_w) + " W")
+            trial = run_trial(
+                server,
+                bench.submit,
+                replace(trace(rate_hz, seconds, seed), caps=plan),
+                bundle,
+                policy=OURS,
+                every_s=_BETWEEN_READINGS_S,
+            )
+            report("caps", 1, 1)
+    found = phases(trial.power, trial.caps, seconds)
+    record = Record(
+        RECORD,
+        "Does the node keep its power cap while it is stepped up and down under a held load?",
+        bundle=bundle.digest,
+        rate_hz=rate_hz,
+        load=load,
+        deadline_s=deadline_s,
+        step_seconds=step_seconds,
+        free_power_w=free_w,
+        idle_power_w=free.idle_power_w,
+        caps_w=caps_w,
+    )
+    _add_figures(record, found)
+    record.add("phases", [_phase(p) for p in found])
+    record.add("trial", trial.to_json())
+    bench.screen.table(
+        ("cap W", "before W", "settled after s", "mean W", "error", "seconds above"),
+        [_cells(p) for p in found],
+    )
+    return record
+
+
+def _add_figures(record: Record, found: Sequence[Phase]) -> None:
+    settle_s = [p.to_s - p.from_s if p.settle_s is None else p.settle_s for p in found]
+    errors = [p.mean_w / p.cap_w - 1 for p in found]
+    settled = [(s.power_w, p.cap_w) for p in found for s in p.settled]
+    over = sum(power_w > (1 + BAND) * cap_w for power_w, cap_w in settled)
+    never = sum(p.settle_s is None for p in found)
+    steps = {"steps": len(found)}
+    record.add_figure(
+        "cap_settle_seconds", max(settle_s), "s", {**steps, "least": min(settle_s), "never": never}
+    )
+    record.add_figure("cap_mean_error_ratio", max(errors), "ratio", {**steps, "least": min(errors)})
+    record.add_figure(
+        "cap_over_seconds_ratio", over / len(settled), "ratio", {"over": over, "n": len(settled)}
+    )
+
+
+def _phase(phase: Phase) -> dict[str, Any]:
+    return {**asdict(phase), "mean_w": phase.mean_w}
+
+
+def _cells(phase: Phase) -> list[str]:
+    over = sum(s.power_w > (1 + BAND) * phase.cap_w for s in phase.settled)
+    return [
+        f"{phase.cap_w:.2f}",
+        f"{phase.before_w:.2f}",
+        "never" if phase.settle_s is None else f"{phase.settle_s:.2f}",
+        f"{phase.mean_w:.2f}",
+        f"{100 * (phase.mean_w / phase.cap_w - 1):+.1f} %",
+        f"{over} of {len(phase.settled)}",
+    ]
