@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from sentryfuse.accuracy import AccuracyTable
 from sentryfuse.errors import BundleError, ConfigError
 from sentryfuse.gate import Gate
-from sentryfuse.presence import Presence
 from sentryfuse.spec import ModelSpec, Normalisation
 
 SCHEMA = "sentryfuse-bundle/1"
@@ -37,36 +37,6 @@ _ARRAY_FILES: Mapping[str, type[np.floating]] = {
 }
 # A manifest is small; refusing to read a huge one keeps a hostile file from filling memory.
 _MAX_MANIFEST_BYTES = 16 * 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class AccuracyTable:
-    """Expected accuracy by presence and pruning ratio, measured on validation data.
-
-    Args:
-        permilles: Ratios measured, in thousandths, ascending from 0.
-        rows: Accuracy in [0, 1] by presence bits, one value for each of ``permilles``.
-    """
-
-    permilles: tuple[int, ...]
-    rows: Mapping[int, tuple[float, ...]]
-
-    def expected(self, presence: Presence, permille: int) -> float:
-        """Accuracy at a ratio, interpolated linearly between the measured ones.
-
-        A presence that was not measured (there are many with ten modalities) is expected to do
-        as well as the mean of those measured with equally many modalities present.
-
-        Raises:
-            BundleError: No presence of that size was measured.
-        """
-        row = self.rows.get(presence.bits)
-        if row is None:
-            peers = [r for bits, r in self.rows.items() if bits.bit_count() == len(presence)]
-            if not peers:
-                raise BundleError(f"accuracy table has nothing like presence {presence.hex}")
-            row = tuple(np.mean(peers, axis=0).tolist())
-        return float(np.interp(permille, self.permilles, row))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +69,12 @@ def write_bundle(bundle: Bundle, path: Path) -> str:
     """Write a bundle into a directory (made if needed) and return its digest.
 
     The gate is stored in half precision: round it before anything is measured with it.
+
+    Raises:
+        BundleError: The accuracy table is not the one measured.
     """
+    if bundle.accuracy.pooled:
+        raise BundleError(f"{path}: a bundle holds the accuracy measured, not the smoothed table")
     path.mkdir(parents=True, exist_ok=True)
     files = {}
     arrays = (bundle.weights, bundle.gate_arrays, bundle.simulator_arrays)

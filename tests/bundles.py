@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sentryfuse.bundle import AccuracyTable, Arrays, Bundle
+from sentryfuse.accuracy import AccuracyTable
+from sentryfuse.bundle import Arrays, Bundle
 from sentryfuse.presence import all_presences
 from sentryfuse.spec import BackboneSpec, ModalitySpec, ModelSpec, Normalisation, TaskSpec
 from sentryfuse.units import Inventory

@@ -15,7 +15,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from sentryfuse.bundle import AccuracyTable, Bundle, write_bundle
+from sentryfuse.accuracy import AccuracyTable
+from sentryfuse.bundle import Bundle, write_bundle
 from sentryfuse.data.normalise import fit_normalisation
 from sentryfuse.data.simulator import WindowSimulator
 from sentryfuse.data.splits import Split, recommended_split

@@ -3,14 +3,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sentryfuse.bundle import AccuracyTable, read_bundle, write_bundle
+from sentryfuse.bundle import read_bundle, write_bundle
 from sentryfuse.errors import BundleError
-from sentryfuse.presence import Presence
 from tests.bundles import random_bundle
 
 
@@ -78,16 +78,7 @@ def test_a_damaged_or_foreign_bundle_is_refused_with_the_reason(
         read_bundle(bundle_dir)
 
 
-def test_expected_accuracy_lies_between_the_measured_ratios() -> None:
-    table = AccuracyTable((0, 500), {1: (0.9, 0.7)})
-    assert table.expected(Presence(1, 2), 250) == pytest.approx(0.8)
-
-
-def test_a_presence_not_measured_is_expected_to_do_as_its_peers() -> None:
-    table = AccuracyTable((0, 500), {0b001: (0.6, 0.4), 0b010: (0.8, 0.6), 0b111: (1.0, 1.0)})
-    assert table.expected(Presence(0b100, 3), 0) == pytest.approx(0.7)
-
-
-def test_a_table_with_no_peer_says_so() -> None:
-    with pytest.raises(BundleError, match="presence 3"):
-        AccuracyTable((0,), {1: (0.9,)}).expected(Presence(0b11, 2), 0)
+def test_a_smoothed_table_is_not_stored(tmp_path: Path) -> None:
+    bundle = random_bundle()
+    with pytest.raises(BundleError, match="not the smoothed table"):
+        write_bundle(replace(bundle, accuracy=bundle.accuracy.smoothed), tmp_path)
