@@ -72,7 +72,7 @@ class Receipt:
     batch: Company
     """Of the last step."""
     steps: tuple[Step, ...]
-    """More than one only in a cascade."""
+    """Of a cascade, the smallest variant first; empty without one."""
 
     @property
     def energy_j(self) -> float:

@@ -44,12 +44,12 @@ class Outlook:
 
     def options(self, ask: Ask, lineup: Lineup) -> Options:
         """Every ratio for a request, in memory or not; energy as of now, with reading it."""
-        return self.at_present(lineup.options(ask.windows.batch), reading_j=self.reading_j(ask))
+        return self.at_present(lineup.options(ask.windows.batch), spent_j=self.reading_j(ask))
 
-    def at_present(self, options: Options, *, reading_j: float = 0.0) -> Options:
-        """Options that are as hungry as the machine is now."""
+    def at_present(self, options: Options, *, spent_j: float = 0.0) -> Options:
+        """Options that are as hungry as the machine is now, on top of what is spent already."""
         factor = self.scheduler.estimator.energy.mean
-        return [replace(o, energy_j=factor * o.energy_j + reading_j) for o in options]
+        return [replace(o, energy_j=factor * o.energy_j + spent_j) for o in options]
 
     def state(self, *, spent_s: float) -> NodeState:
         """The node for a request that has already spent so much of its latency budget."""

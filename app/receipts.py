@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.answer import Company, Receipt, Step, probabilities, spendings, variant_name
+from app.answer import Company, Receipt, Step, spendings, variant_name
 from app.ask import Ask
 from app.inference.lineup import Lineup
 from app.inference.pump import Served
@@ -23,14 +23,21 @@ class Attempt:
     submitted_s: float
     probabilities: NDArray[np.float32]
     """``[batch, classes]``."""
-    confidence: float
-    """Least top probability over the windows."""
 
-    @classmethod
-    def of(cls, served: Served, submitted_s: float) -> Attempt:
-        """Read off the logits how sure the model is."""
-        rows = probabilities(served.logits)
-        return cls(served, submitted_s, rows, float(rows.max(axis=1).min()))
+    @property
+    def permille(self) -> int:
+        """Ratio of the variant that ran."""
+        return self.served.dispatch.offer.option.permille
+
+    @property
+    def energy_j(self) -> float:
+        """Energy of the inference, and of reading the request if it was the first."""
+        return self.served.inference_j + self.served.reading_j
+
+    @property
+    def confidence(self) -> float:
+        """Least top probability over the windows."""
+        return float(self.probabilities.max(axis=1).min())
 
 
 def write_receipt(
@@ -85,13 +92,14 @@ def write_receipt(
             windows=last.dispatch.offer.option.batch,
             cores=last.dispatch.cores,
         ),
-        steps=tuple(
-            Step(
-                variant=variant_name(lineup.presence, a.served.dispatch.offer.option.permille),
-                confidence=a.confidence,
-                inference_s=a.served.run.latency_s,
-                energy_j=a.served.inference_j,
-            )
-            for a in attempts
-        ),
+        steps=tuple(_step(attempt, lineup) for attempt in attempts) if ask.cascade else (),
+    )
+
+
+def _step(attempt: Attempt, lineup: Lineup) -> Step:
+    return Step(
+        variant=variant_name(lineup.presence, attempt.permille),
+        confidence=attempt.confidence,
+        inference_s=attempt.served.run.latency_s,
+        energy_j=attempt.served.inference_j,
     )

@@ -1,4 +1,4 @@
-"""What a request may spend, read from its headers (DESIGN 5.3)."""
+"""What a request may spend and how it wants to be served, read from its headers (DESIGN 5.3)."""
 
 from __future__ import annotations
 
@@ -42,19 +42,23 @@ _HEADERS = {
 }
 _GRPC = b"grpc-timeout"
 _PREFER = b"prefer"
+_CASCADE = b"sentryfuse-cascade"
+_CASCADE_NAME = "SentryFuse-Cascade"
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetRequest:
-    """The budget of a request and what it prefers when nothing fits."""
+    """The budget of a request and how it prefers to be served."""
 
     budget: Budget
     handling: Handling | None = None
     """As asked by ``Prefer``; None if it was not sent."""
+    cascade: float | None = None
+    """Confidence at which a smaller variant's answer will do; None for no cascade."""
 
 
 def parse_budget(headers: RawHeaders) -> BudgetRequest:
-    """Read every budget header; of several that mean the same the smallest wins.
+    """Read every budget header, of several that mean the same the smallest, and the cascade.
 
     Args:
         headers: Raw headers, names in lower case (ASGI).
@@ -65,9 +69,15 @@ def parse_budget(headers: RawHeaders) -> BudgetRequest:
     spent: dict[BudgetKind, float] = {}
     seen: set[bytes] = set()
     handling: Handling | None = None
+    cascade: float | None = None
     for name, value in headers:
         if name == _PREFER:
             handling = handling or _handling(value)
+            continue
+        if name == _CASCADE:
+            if cascade is not None:
+                raise HeaderError(f"{_CASCADE_NAME} was sent more than once", header=_CASCADE_NAME)
+            cascade = _confidence(value)
             continue
         header = _HEADERS.get(name)
         if header is None and name != _GRPC:
@@ -86,7 +96,7 @@ def parse_budget(headers: RawHeaders) -> BudgetRequest:
         accuracy_floor=spent.get("accuracy"),
         strict=handling == "strict",
     )
-    return BudgetRequest(budget, handling)
+    return BudgetRequest(budget, handling, cascade)
 
 
 def _amount(header: _BudgetHeader, value: bytes) -> float:
@@ -98,6 +108,13 @@ def _amount(header: _BudgetHeader, value: bytes) -> float:
             allowed = f"a number above 0 and at most {header.at_most:g}"
         raise _bad_value(header.name, allowed, value)
     return in_base_units
+
+
+def _confidence(value: bytes) -> float:
+    confidence = float(value) if _NUMBER.fullmatch(value) else math.nan
+    if not 0 < confidence < 1:
+        raise _bad_value(_CASCADE_NAME, "a number above 0 and below 1", value)
+    return confidence
 
 
 def _grpc_timeout(value: bytes) -> float:

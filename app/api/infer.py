@@ -69,6 +69,7 @@ class InferEndpoint:
             budget=wanted.budget,
             received_s=received_s,
             parse_cpu_s=time.thread_time() - began_cpu_s,
+            cascade=wanted.cascade,
             gone=partial(_disconnected, receive),
         )
         answer = await service.infer(model, ask)

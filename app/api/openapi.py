@@ -19,8 +19,9 @@ from sentryfuse.spec import ModelSpec
 _REFERENCE = "#/components/schemas/{model}"
 _MODEL = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
 
-BUDGET_PARAMETERS: tuple[dict[str, Any], ...] = tuple(
-    {
+
+def _header(name: str, example: object, text: str) -> dict[str, Any]:
+    return {
         "name": name,
         "in": "header",
         "required": False,
@@ -28,6 +29,10 @@ BUDGET_PARAMETERS: tuple[dict[str, Any], ...] = tuple(
         "schema": {"type": "string"} if isinstance(example, str) else {"type": "number"},
         "example": example,
     }
+
+
+BUDGET_PARAMETERS: tuple[dict[str, Any], ...] = tuple(
+    _header(name, example, text)
     for name, example, text in (
         (
             "X-Latency-Budget-Ms",
@@ -51,6 +56,13 @@ BUDGET_PARAMETERS: tuple[dict[str, Any], ...] = tuple(
             "the best that can be done, marked as missed.",
         ),
     )
+)
+CASCADE_PARAMETER = _header(
+    "SentryFuse-Cascade",
+    0.9,
+    "Off unless sent; above 0 and below 1. The smallest variant in memory answers first; while its "
+    "top probability is lower than this and the budget allows, a larger one is asked. Budgets hold "
+    "over the sum.",
 )
 
 
@@ -200,7 +212,7 @@ def _infer_operation(bundle: Bundle) -> dict[str, Any]:
     return {
         "tags": ["native"],
         "summary": "Classify the window of whatever sensors are alive, within a budget",
-        "parameters": list(BUDGET_PARAMETERS),
+        "parameters": [*BUDGET_PARAMETERS, CASCADE_PARAMETER],
         "requestBody": _json_body(schema, _windows(bundle)),
         "responses": responses,
     }

@@ -79,6 +79,16 @@ def _receipt(receipt: Receipt) -> dict[str, Any]:
         "budget": {spending.kind: _spending(spending) for spending in receipt.budget},
         "met": receipt.met,
     }
+    if receipt.steps:
+        content["cascade"] = [
+            {
+                "variant": step.variant,
+                "confidence": round(step.confidence, 6),
+                "inference_ms": _milli(step.inference_s),
+                "energy_mj": _milli(step.energy_j),
+            }
+            for step in receipt.steps
+        ]
     if not receipt.met:
         content["missed_because"] = why_missed(receipt)
     return content

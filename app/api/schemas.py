@@ -182,6 +182,15 @@ class BatchInfo(_Schema):
     cores: int
 
 
+class CascadeStep(_Schema):
+    """One variant that was asked in a cascade."""
+
+    variant: str
+    confidence: float = Field(description="Least top probability over the request's windows")
+    inference_ms: float
+    energy_mj: float = Field(description="Of the inference")
+
+
 class ReceiptInfo(_Schema):
     """What the request really cost."""
 
@@ -197,6 +206,9 @@ class ReceiptInfo(_Schema):
     batch: BatchInfo
     budget: BudgetReport
     met: bool
+    cascade: list[CascadeStep] | None = Field(
+        None, description="Variants asked, the smallest first; only with SentryFuse-Cascade"
+    )
     missed_because: str | None = Field(None, description="What ate the budget, if one was missed")
 
 

@@ -45,6 +45,9 @@ def price(rungs: Sequence[Rung], windows: int) -> tuple[VariantCost, ...]:
 
 def lineup(in_memory: Iterable[int] = ALL, registry: Any = None) -> Lineup:
     """What can be run for one presence; by default every ratio is in memory."""
-    rungs = [Rung(permille, 1, accuracy) for permille, (_, _, accuracy) in COSTS.items()]
+    rungs = [
+        Rung(permille, flops=round(1e9 * latency_s), expected_accuracy=accuracy)
+        for permille, (latency_s, _, accuracy) in COSTS.items()
+    ]
     held = registry or cast(VariantRegistry, Held(in_memory))
     return Lineup(Presence.full(1), rungs, price, held)

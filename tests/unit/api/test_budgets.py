@@ -117,3 +117,20 @@ def test_of_several_prefer_headers_the_first_with_a_handling_counts() -> None:
         (b"prefer", b"handling=strict"),
     ]
     assert parse_budget(sent).handling == "lenient"
+
+
+def test_a_cascade_is_off_unless_asked_for() -> None:
+    assert parse_budget([]).cascade is None
+    assert parse_budget([(b"sentryfuse-cascade", b"0.9")]).cascade == 0.9
+
+
+@pytest.mark.parametrize("value", ["abc", "", "0", "1", "1.5", "-0.5", "nan", "inf", "0.9, 0.8"])
+def test_a_confidence_that_is_no_share_is_refused_by_the_name_of_its_header(value: str) -> None:
+    with pytest.raises(HeaderError, match="SentryFuse-Cascade must be a number above 0") as caught:
+        parse_budget([(b"sentryfuse-cascade", value.encode())])
+    assert caught.value.facts["header"] == "SentryFuse-Cascade"
+
+
+def test_a_cascade_sent_twice_is_refused() -> None:
+    with pytest.raises(HeaderError, match="more than once"):
+        parse_budget([(b"sentryfuse-cascade", b"0.9")] * 2)
