@@ -20,7 +20,7 @@ from sentryfuse.errors import MeterError
 
 # Docker masks the second in every container; mounted elsewhere, the links in the first dangle.
 _PLACES = ("class/powercap", "devices/virtual/powercap/intel-rapl")
-_TOP = "intel-rapl:[0-9]*"
+_ZONES = "intel-rapl:[0-9]*"
 
 MAX_ZONE_POWER_W = 2_000.0
 """More than any processor or small platform draws."""
@@ -57,7 +57,7 @@ def find_rapl(sysfs_root: Path) -> tuple[CounterProbe, ...]:
     Raises:
         MeterError: There is no zone, or none may be read.
     """
-    zones = _top_zones(sysfs_root)
+    zones = _zones(sysfs_root)
     whole = [zone for zone in zones if zone.name == "psys"]
     packages = [zone for zone in zones if zone.name.startswith("package")]
     if not whole and not packages:
@@ -75,12 +75,11 @@ def find_rapl(sysfs_root: Path) -> tuple[CounterProbe, ...]:
     return tuple(probes)
 
 
-def _top_zones(sysfs_root: Path) -> list[Zone]:
+def _zones(sysfs_root: Path) -> list[Zone]:
     for place in _PLACES:
-        named = list(_named(listing(sysfs_root / place, _TOP)))
-        top = [zone for zone in named if zone.path.name.count(":") == 1]
-        if top:
-            return top
+        zones = list(_named(listing(sysfs_root / place, _ZONES)))
+        if zones:
+            return zones
     return []
 
 
@@ -145,7 +144,7 @@ def _why_no_zone(sysfs_root: Path, zones: Sequence[Zone]) -> str:
     if zones:
         names = ", ".join(zone.name for zone in zones)
         return f"no psys or package zone among the RAPL zones: {names}"
-    if listing(sysfs_root / _PLACES[0], _TOP):
+    if listing(sysfs_root / _PLACES[0], _ZONES):
         return (
             f"the links in {sysfs_root / _PLACES[0]} lead nowhere: mount "
             f"/sys/devices/virtual/powercap too"
