@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +10,7 @@ import pytest
 from app.scheduling.cap_schedule import CapSchedule, ScheduleError, parse_schedule
 
 HOUR_S = 3600.0
+PAGE = Path(__file__).parents[3] / "docs/power.md"
 
 
 def steps(*entries: dict[str, Any], **fields: Any) -> CapSchedule:
@@ -121,3 +125,13 @@ def test_what_makes_no_sense_is_named_with_what_was_seen_and_what_is_allowed(
 ) -> None:
     with pytest.raises(ScheduleError, match=message):
         parse_schedule(value)
+
+
+def test_every_schedule_in_the_operators_page_is_one() -> None:
+    blocks = re.findall(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    bodies = [json.loads(block) for block in blocks]
+    schedules = [body.get("schedule", body) for body in bodies if "cap_w" not in body]
+
+    assert len(schedules) == 3
+    for schedule in schedules:
+        assert parse_schedule(schedule).caps_w()
