@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentryfuse.energy import (
@@ -23,6 +23,7 @@ raw = st.none() | st.floats() | st.floats(0, 1000) | st.integers(0, 5).map(float
 steps = st.lists(st.tuples(st.floats(0, 10), raw), max_size=60)
 
 
+@settings(max_examples=60, deadline=None)
 @given(steps=steps, range_j=st.none() | st.floats(1, 2000))
 def test_a_counter_that_wraps_resets_lies_freezes_and_vanishes_never_falls_nor_outruns(
     steps: list[tuple[float, float | None]], range_j: float | None
@@ -36,6 +37,7 @@ def test_a_counter_that_wraps_resets_lies_freezes_and_vanishes_never_falls_nor_o
     assert total_j <= MAX_POWER_W * now_s * (1 + 1e-9)
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     gains=st.lists(
         st.tuples(st.floats(0, 60), st.floats(0, 30), st.booleans()), min_size=1, max_size=60
@@ -63,6 +65,7 @@ def test_zones_that_wrap_at_ranges_of_their_own_lose_nothing_even_where_readings
     assert abs(meter.joules() - (true_one + true_two)) <= 1e-6
 
 
+@settings(max_examples=60, deadline=None)
 @given(steps=steps, looks=st.lists(st.floats(0, 10), max_size=5))
 def test_integrated_power_never_falls_nor_outruns_the_power_limit(
     steps: list[tuple[float, float | None]], looks: list[float]
@@ -81,6 +84,7 @@ def test_integrated_power_never_falls_nor_outruns_the_power_limit(
     assert said_j <= MAX_POWER_W * now_s * (1 + 1e-9)
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     samples=st.lists(
         st.tuples(st.floats(0.01, 3.0), st.floats(0.1, 40.0)), min_size=1, max_size=40
@@ -101,6 +105,7 @@ def test_no_sum_exceeds_the_highest_power_nor_falls_short_of_the_lowest(
     assert integrator.total_j <= max(powers_w) * now_s * (1 + 1e-9)
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     script=st.lists(st.tuples(st.floats(0.001, 3.0), raw, raw, st.floats(0, 1)), max_size=60),
     range_j=st.none() | st.floats(1, 2000),

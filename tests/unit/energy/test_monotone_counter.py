@@ -6,7 +6,7 @@ from sentryfuse.energy import MonotoneCounter
 from sentryfuse.errors import ConfigError
 
 
-def counter(*readings: tuple[float, float], **limits: float) -> MonotoneCounter:
+def counter(*readings: tuple[float, float | None], **limits: float) -> MonotoneCounter:
     """A counter (100 W at most unless said otherwise) that has read (seconds, raw joules)."""
     made = MonotoneCounter(**{"max_power_w": 100.0, **limits})
     for now_s, raw_j in readings:
@@ -79,6 +79,37 @@ def test_a_gain_in_no_time_is_taken_in_with_the_next_reading() -> None:
 
     assert read.total_j == 30.0
     assert read.faults == {}
+
+
+def test_a_counter_that_vanishes_is_counted_once_until_it_is_back_with_all_it_gained() -> None:
+    away = counter((0, 990), (1, None), (2, None), (3, 15), (4, None), range_j=1000.0)
+
+    assert away.total_j == 25.0
+    assert away.faults == {"vanished": 2, "wrap": 1}
+
+
+@pytest.mark.parametrize(
+    ("bad", "fault"), [(None, "vanished"), (-1.0, "absurd"), (float("nan"), "absurd")]
+)
+def test_a_stumble_is_no_trouble_and_a_streak_is_until_it_ends(
+    bad: float | None, fault: str
+) -> None:
+    stumbling = counter((0, 10), (1, bad), (2, bad))
+    assert stumbling.trouble is None
+    stumbling.update(bad, 3.0)
+    assert stumbling.trouble == fault
+    stumbling.update(20.0, 4.0)
+    assert stumbling.trouble is None
+
+
+def test_a_counter_that_falls_again_and_again_is_in_trouble() -> None:
+    assert counter((0, 100), (1, 50), (2, 40), (3, 30)).trouble == "reset"
+
+
+def test_standing_still_does_not_clear_a_liars_name() -> None:
+    liar = counter((0, 0), (1, 1e6), (2, 1e6), (3, 2e6), (4, 2e6), (5, 3e6))
+
+    assert liar.trouble == "absurd"
 
 
 @pytest.mark.parametrize("name", ["range_j", "max_power_w", "frozen_after_s"])
