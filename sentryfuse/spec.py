@@ -19,6 +19,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 # Dot products of fewer tokens than this are cheaper dense than sparse in the serving engine.
 SPARSE_FROM = 150
 
+# How the Laplace gates of ``fusemoe`` are shared: one for all tokens, one for each modality over
+# common experts, or one for each modality over experts of its own.
+ROUTERS = ("joint", "per_modality", "disjoint")
+
 # Mean, standard deviation, minimum and maximum of each channel.
 SUMMARY_STATISTICS = 4
 
@@ -93,6 +97,12 @@ class BackboneSpec:
     """c in u = c * ceil(ln L), the number of queries that attend in a sparse layer."""
     sparse_from: int = SPARSE_FROM
     """Layers with at least this many tokens use the sparse form, shorter ones the dense one."""
+    bank_tokens: int = 2
+    """Tokens that stand in for an absent modality in ``flexmoe``."""
+    bank_rank: int = 4
+    """Terms of which those tokens are made, each weighted by what is present."""
+    router: str = "per_modality"
+    """Who shares a router and experts in ``fusemoe``: one of ``ROUTERS``."""
 
     def __post_init__(self) -> None:
         shape = {k: v for k, v in asdict(self).items() if type(v) is int}
@@ -102,6 +112,8 @@ class BackboneSpec:
                 f"backbone.num_heads ({self.num_heads}) must be a multiple of "
                 f"num_kv_heads ({self.num_kv_heads})"
             )
+        if self.router not in ROUTERS:
+            raise ConfigError(f"backbone.router must be one of {ROUTERS}, got {self.router!r}")
         if self.experts_per_token > self.num_experts:
             raise ConfigError(
                 f"backbone.experts_per_token must be at most num_experts "
@@ -158,6 +170,8 @@ class ModelSpec:
         if len(set(names)) != len(names):
             raise ConfigError(f"modality names must differ, got {list(names)}")
         _positive("model", gate_hidden_dim=self.gate_hidden_dim)
+        if self.backbone.router == "disjoint":
+            self._check_disjoint_experts()
 
     @property
     def modality_names(self) -> tuple[str, ...]:
@@ -173,6 +187,20 @@ class ModelSpec:
     def full_presence(self) -> Presence:
         """The presence of every modality."""
         return Presence.full(len(self.modalities))
+
+    def _check_disjoint_experts(self) -> None:
+        """Every modality has equally many experts, from which its tokens choose."""
+        experts, modalities = self.backbone.num_experts, len(self.modalities)
+        if experts % modalities:
+            raise ConfigError(
+                f"with disjoint routers backbone.num_experts ({experts}) must be a multiple of "
+                f"the number of modalities ({modalities})"
+            )
+        if self.backbone.experts_per_token > experts // modalities:
+            raise ConfigError(
+                f"with disjoint routers backbone.experts_per_token must be at most "
+                f"{experts // modalities}, got {self.backbone.experts_per_token}"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data; :meth:`from_json` reads it back."""

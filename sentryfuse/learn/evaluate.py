@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sentryfuse.data.normalise import standardise
 from sentryfuse.data.windows import WindowSet
-from sentryfuse.learn.backbones import Maestro
+from sentryfuse.learn.backbones import Backbone
 from sentryfuse.presence import Presence
 from sentryfuse.pruning import select_units
 from sentryfuse.spec import Normalisation
@@ -20,7 +20,7 @@ _BATCH = 256
 Scores = Callable[[Presence], NDArray[np.floating]]
 
 
-def predict(model: Maestro, arrays: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+def predict(model: Backbone, arrays: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
     """Return logits ``[windows, num_classes]`` for standardised windows."""
     tensors = {name: torch.from_numpy(a) for name, a in arrays.items()}
     count = len(next(iter(tensors.values())))
@@ -34,7 +34,7 @@ def predict(model: Maestro, arrays: Mapping[str, NDArray[np.float32]]) -> NDArra
 
 
 def accuracy_table(
-    model: Maestro,
+    model: Backbone,
     scores: Scores,
     windows: WindowSet,
     normalisation: Mapping[str, Normalisation],

@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sentryfuse.data.windows import WindowSet
 from sentryfuse.learn.augment import Augmenter
-from sentryfuse.learn.backbones import Maestro, build_backbone
+from sentryfuse.learn.backbones import Backbone, build_backbone
 from sentryfuse.learn.curriculum import PresenceCurriculum
 from sentryfuse.learn.gate import SentryGate
 from sentryfuse.learn.losses import alignment, binarisation, distillation
@@ -49,7 +49,7 @@ class GatedModel(nn.Module):
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
-        self.backbone: Maestro = build_backbone(spec)
+        self.backbone: Backbone = build_backbone(spec)
         self.gate = SentryGate(
             num_modalities=len(spec.modalities),
             num_units=self.backbone.inventory.num_units,
@@ -161,11 +161,19 @@ class Trainer:
             virtual = torch.ones(len(label), self._inventory.num_units, requires_grad=True)
             scale = virtual if scale is None else virtual * scale
         self._steps += 1
-        logits: Tensor = self.model.backbone(inputs, scale)
+        answer = self.model.backbone.answer(inputs, scale)
+        logits, router_loss = answer.logits, self.settings.router_weight * answer.auxiliary_loss
         loss = F.cross_entropy(logits, label, label_smoothing=self.settings.label_smoothing)
-        loss.backward(retain_graph=not self.settings.elastic)  # type: ignore[no-untyped-call]
-        if virtual is not None and virtual.grad is not None:
+        keep_graph = not self.settings.elastic
+        if virtual is None:
+            (loss + router_loss).backward(retain_graph=keep_graph)  # type: ignore[no-untyped-call]
+            return loss.detach(), logits.detach()
+        loss.backward(retain_graph=True)  # type: ignore[no-untyped-call]
+        if virtual.grad is not None:
             self._teacher.update(presence, first_order(virtual.grad))
+        # Only now, since a unit counts for what it is worth to the task, not to the routers.
+        if router_loss.requires_grad:
+            router_loss.backward(retain_graph=keep_graph)  # type: ignore[no-untyped-call]
         return loss.detach(), logits.detach()
 
     def _pruned_pass(

@@ -50,6 +50,8 @@ class TrainingSettings:
     """Weight of the full pass's answer in an elastic step; the label has the rest."""
     align_weight: float = 0.1
     binarise_weight: float = 0.05
+    router_weight: float = 0.01
+    """Weight of what a backbone wants of its routers (balance, entropy, own experts)."""
     full_fraction: float = 0.1
     """Part of the run, at its start, in which every modality is present."""
     ramp_fraction: float = 0.3

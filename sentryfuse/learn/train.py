@@ -23,7 +23,7 @@ from sentryfuse.data.splits import Split, recommended_split
 from sentryfuse.data.windows import WindowSet, load_windows
 from sentryfuse.errors import ConfigError
 from sentryfuse.gate import Gate
-from sentryfuse.learn.backbones import Maestro
+from sentryfuse.learn.backbones import Backbone
 from sentryfuse.learn.evaluate import accuracy_table
 from sentryfuse.learn.loop import EpochReport, Trainer
 from sentryfuse.learn.settings import Recipe
@@ -116,7 +116,7 @@ def model_spec(windows: WindowSet, recipe: Recipe) -> ModelSpec:
 
 
 def measure_accuracy(
-    backbone: Maestro,
+    backbone: Backbone,
     gate: Gate,
     windows: WindowSet,
     normalisation: Mapping[str, Normalisation],
@@ -164,7 +164,7 @@ def _run_epochs(
     log: dict[str, Any] = {"recipe": _plain(recipe), "commit": current_commit(), "epochs": []}
     if resume and checkpoint.exists():
         log = json.loads(log_path.read_text(encoding="utf-8"))
-        if log["recipe"] != _plain(recipe):
+        if Recipe.from_mapping(log["recipe"]) != recipe:
             raise ConfigError(f"{run_dir} holds a run of another recipe; choose another run folder")
         trainer.resume(checkpoint)
         log["epochs"] = log["epochs"][: trainer.epoch]

@@ -17,10 +17,16 @@ import numpy as np
 from sentryfuse.errors import ConfigError, MaskMismatchError
 from sentryfuse.presence import Presence
 from sentryfuse.spec import ModelSpec
+from sentryfuse.units.flexmoe import flexmoe_layout
+from sentryfuse.units.fusemoe import fusemoe_layout
 from sentryfuse.units.layout import BoolArray, Cost, FloatArray, Layout, UnitLayer
 from sentryfuse.units.maestro import maestro_layout
 
-_LAYOUTS: dict[str, Callable[[ModelSpec], Layout]] = {"maestro": maestro_layout}
+_LAYOUTS: dict[str, Callable[[ModelSpec], Layout]] = {
+    "flexmoe": flexmoe_layout,
+    "fusemoe": fusemoe_layout,
+    "maestro": maestro_layout,
+}
 
 
 def layout_of(spec: ModelSpec) -> Layout:
@@ -65,6 +71,11 @@ class Inventory:
     def tokens(self, layer: UnitLayer, presence: Presence) -> int:
         """Tokens that the layer sees for one sample; 0 where its modality is absent."""
         return layer.rows.count(presence)
+
+    def kept(self, layer: str, keep: BoolArray) -> list[int]:
+        """Which units of a layer a mask ``[num_units]`` keeps, counted from its first."""
+        kept: list[int] = keep[self[layer].units].nonzero()[0].tolist()
+        return kept
 
     def active(self, presence: Presence) -> BoolArray:
         """Which units exist for this presence, ``[num_units]``."""

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from sentryfuse.errors import ConfigError
+from sentryfuse.learn.backbones.backbone import Backbone
+from sentryfuse.learn.backbones.flexmoe import FlexMoE
+from sentryfuse.learn.backbones.fusemoe import FuseMoE
 from sentryfuse.learn.backbones.maestro import Maestro
 from sentryfuse.spec import ModelSpec
 
-_BACKBONES = {"maestro": Maestro}
+_BACKBONES: dict[str, type[Backbone]] = {
+    "flexmoe": FlexMoE,
+    "fusemoe": FuseMoE,
+    "maestro": Maestro,
+}
 
 
-def build_backbone(spec: ModelSpec) -> Maestro:
+def build_backbone(spec: ModelSpec) -> Backbone:
     """Return a freshly initialised backbone.
 
     Raises:

@@ -1,0 +1,101 @@
+"""What every backbone is: an encoder for each modality, and a fusion of its own."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from torch import Tensor, nn
+
+from sentryfuse.learn.backbones.encoder import ModalityEncoder
+from sentryfuse.learn.backbones.scales import UnitScales
+from sentryfuse.presence import Presence
+from sentryfuse.spec import ModelSpec
+from sentryfuse.units import BoolArray, Inventory
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a backbone says to a batch."""
+
+    logits: Tensor
+    """``[batch, num_classes]``"""
+    auxiliary_loss: Tensor
+    """What the backbone wants of its routers, a scalar; 0 if nothing."""
+
+
+class Backbone(nn.Module, ABC):
+    """A multimodal transformer whose units can be scaled and removed.
+
+    A subclass makes its fusion modules, computes (:meth:`fuse`) and shrinks them
+    (:meth:`select_fusion`). Its parts stand in ``sentryfuse/units``, its torch-free twin in
+    ``sentryfuse/variants/graphs``, in modules of the same name.
+
+    Args:
+        spec: Shape of the unpruned model.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.inventory = Inventory(spec)
+        self.encoders = nn.ModuleDict(
+            {m.name: ModalityEncoder(m, spec.backbone) for m in spec.modalities}
+        )
+
+    def forward(self, inputs: Mapping[str, Tensor], scale: Tensor | None = None) -> Tensor:
+        """Return the logits of :meth:`answer`, ``[batch, num_classes]``."""
+        return self.answer(inputs, scale).logits
+
+    def answer(self, inputs: Mapping[str, Tensor], scale: Tensor | None = None) -> Answer:
+        """Classify a batch whose rows all have the modalities that ``inputs`` names.
+
+        Args:
+            inputs: Standardised windows by modality, ``[batch, length, channels]``; absent
+                modalities are left out and no encoder runs for them.
+            scale: Factor on each unit, ``[num_units]`` or ``[batch, num_units]`` in the
+                inventory's order; a hard mask of zeros and ones prunes.
+        """
+        presence = Presence.named(inputs, self.spec.modality_names)
+        scales = UnitScales(self.inventory, scale)
+        tokens = {
+            name: self.encoders[name](inputs[name], scales)
+            for name in presence.names(self.spec.modality_names)
+        }
+        return self.fuse(tokens, presence, scales)
+
+    @abstractmethod
+    def fuse(self, tokens: Mapping[str, Tensor], presence: Presence, scales: UnitScales) -> Answer:
+        """Classify from the tokens of the present modalities.
+
+        Args:
+            tokens: ``[batch, time, embed_dim]`` by modality, in the spec's order.
+            presence: Whose they are.
+            scales: Factors on the units.
+        """
+
+    @abstractmethod
+    def select_fusion(self, presence: Presence, keep: BoolArray) -> None:
+        """Drop from the fusion what this presence and mask leave unused."""
+
+    def select(self, presence: Presence, keep: BoolArray) -> Self:
+        """Return a smaller model without the pruned units and the absent encoders.
+
+        Exact: the new model computes what this one computes with the mask as ``scale``.
+
+        Args:
+            presence: Modalities that the new model reads.
+            keep: Units that stay, ``[num_units]``.
+        """
+        pruned = type(self)(self.spec)
+        pruned.load_state_dict(self.state_dict())
+        pruned.to(next(self.parameters()).dtype).eval()
+        for name in set(self.spec.modality_names) - set(presence.names(self.spec.modality_names)):
+            del pruned.encoders[name]
+        for encoder in pruned.encoders.values():
+            assert isinstance(encoder, ModalityEncoder)
+            encoder.select_units(self.inventory, keep)
+        pruned.select_fusion(presence, keep)
+        return pruned
