@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sentryfuse.cli.bench import app as bench_app
 from sentryfuse.cli.build import build
 from sentryfuse.cli.data import app as data_app
 from sentryfuse.cli.inspect import inspect
@@ -81,6 +82,7 @@ def sentryfuse(
 for _command in (train, build, inspect, profile, predict, serve, meter):
     _command(app)
 app.add_typer(data_app, name="data")
+app.add_typer(bench_app, name="bench")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

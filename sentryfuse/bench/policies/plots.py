@@ -1,0 +1,151 @@
+"""Pictures of a study: accuracy by trace, accuracy against attainment, a burst as it was served."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sentryfuse.bench.policies.figures import bound_by_trace, effective_by_trace, pool
+from sentryfuse.bench.policies.node import Node
+from sentryfuse.bench.policies.rivals import OURS, contender
+from sentryfuse.bench.policies.study import Results, Study
+from sentryfuse.bench.policies.world import Run, simulate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "svg.hashsalt": "sentryfuse",  # the same drawing gives the same file
+    "svg.fonttype": "none",
+}
+_OURS_COLOUR, _RIVAL_COLOUR = "#0b7a75", "#d1495b"
+_BURST_S = 0.6
+
+
+def draw(study: Study, node: Node, results: Results, folder: Path) -> list[Path]:
+    """Draw all pictures as SVG and return their paths."""
+    import matplotlib as mpl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures: dict[str, Callable[[], Figure]] = {
+        "policies-by-trace": lambda: by_trace(study, results),
+        "policies-front": lambda: front(study, results),
+    }
+    if "bursts-8" in study.scenes:
+        pictures["policies-burst"] = lambda: burst(study, node)
+    paths = []
+    with mpl.rc_context(_STYLE):
+        for name, picture in pictures.items():
+            path = folder / f"{name}.svg"
+            picture().savefig(path, metadata={"Date": None}, bbox_inches="tight")
+            paths.append(path)
+    return paths
+
+
+def by_trace(study: Study, results: Results) -> Figure:
+    """Effective accuracy of every policy on every trace, as a share of the oracle's bound."""
+    from matplotlib.figure import Figure as NewFigure
+
+    bounds = bound_by_trace(results.bounds)
+    values = {p: effective_by_trace(results.scores, p) for p in study.policies}
+    order = sorted(study.policies, key=lambda p: sum(values[p].values()))
+    traces = list(study.scenes)
+    share = np.array([[values[p][t] / bounds[t] for t in traces] for p in order])
+    figure = NewFigure(figsize=(8.5, 0.32 * len(order) + 1.4))
+    axes = figure.subplots()
+    axes.grid(visible=False)
+    image = axes.imshow(share, aspect="auto", cmap="viridis", vmin=0.6, vmax=1.0)
+    axes.set_xticks(range(len(traces)), traces, rotation=30, ha="right")
+    axes.set_yticks(range(len(order)), order)
+    for (row, column), value in np.ndenumerate(share):
+        colour = "white" if value < 0.85 else "black"
+        axes.text(
+            column, row, f"{100 * value:.1f}", ha="center", va="center", color=colour, fontsize=8
+        )
+    axes.set_title("Effective accuracy, % of the oracle's bound")
+    figure.colorbar(image, ax=axes, shrink=0.8)
+    return figure
+
+
+def front(study: Study, results: Results) -> Figure:
+    """Serving accuracy against misses, all traces and seeds pooled."""
+    from matplotlib.figure import Figure as NewFigure
+
+    figure = NewFigure(figsize=(6.5, 4.2))
+    axes = figure.subplots()
+    for policy in study.policies:
+        point = pool(policy, results.scores)
+        ours, fixed = policy == OURS, policy.startswith("fixed-")
+        colour = _OURS_COLOUR if ours else "#888888" if fixed else _RIVAL_COLOUR
+        misses = 100 * max(point.misses, 0.5) / point.requests
+        axes.scatter(
+            misses, 100 * point.serving_accuracy, s=90 if ours else 40, color=colour, zorder=3
+        )
+        axes.annotate(
+            policy,
+            (misses, 100 * point.serving_accuracy),
+            xytext=(5, 4),
+            textcoords="offset points",
+            fontsize=8,
+            color=colour,
+        )
+    axes.set_xscale("log")
+    axes.invert_xaxis()
+    axes.set_xlabel("requests not answered in time, % (fewer to the right)")
+    axes.set_ylabel("expected accuracy of answers in time, %")
+    axes.set_title("All traces and seeds pooled: better is up and to the right")
+    return figure
+
+
+def burst(study: Study, node: Node, rival: str = "slackfit") -> Figure:
+    """The busiest moments of a bursty trace: the queue and the ratios that were chosen."""
+    from matplotlib.figure import Figure as NewFigure
+
+    trace = study.trace(node, "bursts-8", study.seeds[0])
+    times = np.array([a.at_s for a in trace.arrivals])
+    starts = np.arange(0.0, max(trace.duration_s - _BURST_S, 0.0) + 1e-9, 0.05)
+    inside = [((times >= s) & (times < s + _BURST_S)).sum() for s in starts]
+    start_s = float(starts[int(np.argmax(inside))])
+    figure = NewFigure(figsize=(8.5, 5.2))
+    panels = figure.subplots(3, 1, sharex=True, height_ratios=[1, 1.2, 1.6])
+    bin_s = 0.01
+    edges = np.arange(start_s, start_s + _BURST_S + bin_s, bin_s)
+    counts, _ = np.histogram(times, edges)
+    panels[0].stairs(counts / bin_s, edges - start_s, fill=True, color="#bbbbbb")
+    panels[0].set_ylabel("requests/s")
+    for name, colour in ((OURS, _OURS_COLOUR), (rival, _RIVAL_COLOUR)):
+        chosen = contender(name)
+        run = simulate(node, trace, chosen.policy, estimator=chosen.estimator)
+        _draw_decisions(panels[1], panels[2], run, start_s, colour)
+    panels[1].set_ylabel("waiting")
+    panels[1].legend(loc="upper right", fontsize=8)
+    panels[2].set_ylabel("ratio of each batch\n(area: requests)")
+    panels[2].set_yticks([p / 1000 for p in node.permilles])
+    panels[2].invert_yaxis()
+    panels[2].set_xlabel("seconds")
+    panels[0].set_title(f"The busiest {_BURST_S:g} s of bursts-8: {OURS} and {rival}")
+    return figure
+
+
+def _draw_decisions(queue: Axes, ratios: Axes, run: Run, start_s: float, colour: str) -> None:
+    shown = [d for d in run.dispatches if start_s <= d.at_s < start_s + _BURST_S]
+    at_s = np.array([d.at_s - start_s for d in shown])
+    queue.step(at_s, [d.waiting for d in shown], where="post", color=colour, label=run.policy, lw=1)
+    shift = -0.012 if run.policy == OURS else 0.012  # so that equal choices do not hide each other
+    ratios.scatter(
+        at_s,
+        [d.permille / 1000 + shift for d in shown],
+        s=[4.0 * d.requests for d in shown],
+        color=colour,
+        alpha=0.5,
+        linewidths=0,
+    )
