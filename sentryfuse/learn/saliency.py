@@ -1,9 +1,16 @@
-"""The gate's teacher: how much the loss would change if a unit went, to first order."""
+"""The gate's teachers: how much the loss would change if a unit went.
+
+To first order, or by the Fisher information, which is what is left of the second order where
+training has made the first one vanish.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from sentryfuse.presence import Presence
 from sentryfuse.units import Inventory
@@ -23,6 +30,49 @@ def first_order(scale_grad: Tensor) -> Tensor:
         ``[num_units]``.
     """
     return scale_grad.abs().mean(dim=0)
+
+
+def fisher(scale_grad: Tensor) -> Tensor:
+    """Return ``mean_n (dL_n / dxi_u)^2``: diagonal of the empirical Fisher information of xi.
+
+    To second order, removing a unit changes the loss by half of it (Kwon et al. 2022, Eq. 8).
+
+    Args:
+        scale_grad: Gradient of the loss with respect to xi, ``[batch, num_units]``.
+
+    Returns:
+        ``[num_units]``.
+    """
+    return scale_grad.square().mean(dim=0)
+
+
+SALIENCIES: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "first_order": first_order,
+    "fisher": fisher,
+}
+"""From gradients of the virtual scale to a saliency, by the name that a recipe gives it."""
+
+
+def scale_gradients(
+    model: nn.Module, inputs: Mapping[str, Tensor], label: Tensor, num_units: int
+) -> Tensor:
+    """Return each window's own gradient of its cross-entropy by the virtual scale xi = 1.
+
+    Args:
+        model: Takes inputs and a scale ``[batch, num_units]``; left as it was.
+        inputs: Standardised windows by modality, ``[batch, length, channels]``.
+        label: ``[batch]``.
+        num_units: Units of the model.
+
+    Returns:
+        ``[batch, num_units]``; 0 for units that these inputs do not reach.
+    """
+    dtype = next(model.parameters()).dtype
+    scale = torch.ones(len(label), num_units, dtype=dtype, requires_grad=True)
+    # A sum over windows that do not see one another: row n is the gradient of L_n alone.
+    loss = F.cross_entropy(model(inputs, scale), label, reduction="sum")
+    (gradient,) = torch.autograd.grad(loss, scale)
+    return gradient
 
 
 class SaliencyTeacher:

@@ -1,6 +1,27 @@
-"""What stays: masks as data, and the selection that makes them."""
+"""What stays: masks as data, the selection that makes them, and what follows a removal."""
 
+from sentryfuse.pruning.compensation import (
+    Moments,
+    Projection,
+    absorb_means,
+    corrected_weights,
+    fit_scales,
+    refit,
+)
 from sentryfuse.pruning.mask import Mask, permille
-from sentryfuse.pruning.selection import Floors, removal_order, select_units
+from sentryfuse.pruning.selection import Floors, removal_order, select_jointly, select_units
 
-__all__ = ["Floors", "Mask", "permille", "removal_order", "select_units"]
+__all__ = [
+    "Floors",
+    "Mask",
+    "Moments",
+    "Projection",
+    "absorb_means",
+    "corrected_weights",
+    "fit_scales",
+    "permille",
+    "refit",
+    "removal_order",
+    "select_jointly",
+    "select_units",
+]

@@ -85,6 +85,26 @@ def select_units(
     return keep
 
 
+def select_jointly(
+    scores: NDArray[np.floating],
+    inventory: Inventory,
+    presence: Presence,
+    ratio: float,
+    floors: Floors | None = None,
+) -> BoolArray:
+    """As :func:`select_units`, but with heads and channels in one order of scores.
+
+    For methods whose authors rank them against each other (docs/baselines.md).
+    """
+    if not 0.0 <= ratio < 1.0:
+        raise ConfigError(f"pruning ratio must be in [0, 1), got {ratio}")
+    keep = inventory.active(presence)
+    order = removal_order(scores, inventory, presence, floors or Floors())
+    flops = inventory.unit_flops(presence)
+    keep[_first_worth(order, flops, ratio * flops.sum())] = False
+    return keep
+
+
 def _first_worth(
     order: NDArray[np.int64], flops: NDArray[np.float64], target: float
 ) -> NDArray[np.int64]:
