@@ -5,19 +5,38 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from loadtests.client import Target, client_process, saturate
 from loadtests.contenders import OURS
 from loadtests.messages import infer_message, request_body
 from loadtests.server import Server, running
 from loadtests.trial import Submit
+from sentryfuse.bench.policies.traces import Trace, make_trace
+from sentryfuse.bench.record import Record
 from sentryfuse.bundle import Bundle, read_bundle
-from sentryfuse.cli.screen import Screen
+from sentryfuse.cli.screen import Report, Screen
 
 _IN_FLIGHT = 16
+_SMALLEST = "fixed-900"
+_EVERYTHING = {"warm_all": True, "max_variants": 1024}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """How much is asked of a server."""
+
+    rate_hz: float
+    """Mean requests per second."""
+    deadline_s: float
+    """Latency budget of each."""
+    capacity_hz: float | None
+    """What the smallest variant could carry, if that was measured."""
+
+    def __str__(self) -> str:
+        text = f"{self.rate_hz:.0f} requests/s"
+        return text if self.capacity_hz is None else f"{text} of {self.capacity_hz:.0f} possible"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +45,8 @@ class Bench:
 
     Args:
         models: Directory of bundles.
-        model: Name and version of the one that is asked; it must be the default one.
+        model: Name of the one that is asked.
+        bundle: Its newest version.
         profiles: Directory of host profiles: measured by the first server, read by the others.
         submit: Runs the client in its own process.
         screen: For people.
@@ -35,21 +55,17 @@ class Bench:
 
     models: Path
     model: str
+    bundle: Bundle
     profiles: Path
     submit: Submit
     screen: Screen
     settings: Mapping[str, object] = field(default_factory=dict)
 
-    @property
-    def bundle(self) -> Bundle:
-        """The model that is asked."""
-        return read_bundle(self.models / self.model)
-
     @contextmanager
     def server(
         self, policy: str = OURS, *, profiles: Path | None = None, **settings: object
     ) -> Iterator[Server]:
-        """Run a server on all cores.
+        """Run a server on all cores, with every variant in memory before it is ready.
 
         Args:
             policy: Name of the policy that schedules.
@@ -58,40 +74,86 @@ class Bench:
         """
         chosen = {
             "models": self.models,
-            "default_model": self.model.partition("/")[0],
+            "default_model": self.model,
             "profiles": profiles or self.profiles,
+            **_EVERYTHING,
             **self.settings,
             **settings,
         }
         with running(policy, chosen) as server:
             yield server
 
-    def capacity_hz(self, server: Server, seconds: float) -> float:
-        """Requests per second with everything that a request takes on this machine.
-
-        Client, HTTP and inference share the cores, as they do in every load test.
+    def demand(
+        self,
+        *,
+        rate_hz: float | None,
+        load: float,
+        deadline_s: float,
+        capacity_seconds: float,
+        report: Report,
+    ) -> Demand:
+        """Say how much to ask for.
 
         Args:
-            server: Best one that runs the smallest variant only.
-            seconds: How long to keep it busy.
+            rate_hz: Requests per second; None for a part of what the smallest variant can carry.
+            load: That part.
+            deadline_s: Latency budget of each request.
+            capacity_seconds: How long to measure what can be carried.
+            report: Told of the measurement.
         """
-        bundle = self.bundle
-        message = infer_message(request_body(bundle, bundle.spec.full_presence.bits), {})
-        target = Target(host=server.host, port=server.port)
-        volley = self.submit(
-            saturate, target, (message,), in_flight=_IN_FLIGHT, seconds=seconds
-        ).result()
+        if rate_hz is not None:
+            return Demand(rate_hz=rate_hz, deadline_s=deadline_s, capacity_hz=None)
+        report("capacity", 0, 1)
+        capacity_hz = self._capacity_hz(capacity_seconds)
+        report("capacity", 1, 1, f"{capacity_hz:.0f} requests/s")
+        return Demand(rate_hz=load * capacity_hz, deadline_s=deadline_s, capacity_hz=capacity_hz)
+
+    def trace(self, name: str, demand: Demand, *, seconds: float, seed: int) -> Trace:
+        """Draw a trace for the model that is asked."""
+        return make_trace(
+            name,
+            rate_hz=demand.rate_hz,
+            duration_s=seconds,
+            deadline_s=demand.deadline_s,
+            seed=seed,
+            num_modalities=len(self.bundle.spec.modalities),
+        )
+
+    def record(self, name: str, question: str, demand: Demand, **settings: object) -> Record:
+        """Begin a record with what every scenario depends on."""
+        chosen = {"bundle": self.bundle.digest, **asdict(demand), **settings}
+        return Record(name, question, **chosen, service=dict(self.settings))
+
+    def _capacity_hz(self, seconds: float) -> float:
+        """Requests per second with everything that one takes: client, HTTP and inference.
+
+        All sensors are present, and the smallest variant answers in batches.
+        """
+        message = infer_message(request_body(self.bundle, self.bundle.spec.full_presence.bits), {})
+        with self.server(_SMALLEST) as server:
+            target = Target(host=server.host, port=server.port)
+            volley = self.submit(
+                saturate, target, (message,), in_flight=_IN_FLIGHT, seconds=seconds
+            ).result()
         done = [o for o in volley.outcomes if o.status == 200]
         return len(done) / volley.duration_s
 
 
 @contextmanager
-def bench(models: Path, model: str, *, quiet: bool = False, **settings: Any) -> Iterator[Bench]:
-    """Have a client process and a place for host profiles while the block runs."""
+def bench(models: Path, model: str, *, quiet: bool = False, **settings: object) -> Iterator[Bench]:
+    """Have a client process and a place for host profiles while the block runs.
+
+    Args:
+        models: Directory of bundles.
+        model: NAME/VERSION of the one that is asked: the newest of its name.
+        quiet: Show no progress.
+        settings: Of every server.
+    """
     with client_process() as submit, tempfile.TemporaryDirectory() as profiles:
         yield Bench(
             models=models,
-            model=model,
+            model=model.partition("/")[0],
+            bundle=read_bundle(models / model),
             profiles=Path(profiles),
             submit=submit,
             screen=Screen(quiet=quiet),

@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--no-record", dest="out", action="store_const", const=None, help="keep no record")
     add("--quiet", action="store_true", help="no progress")
     add("--load", type=float, help="request rate over what the smallest variant can carry")
+    add("--rate-hz", type=float, help="request rate, in the place of such a part")
     add("--capacity-seconds", type=float, help="how long that is measured (6)")
     scenarios = parser.add_subparsers(dest="scenario", required=True, metavar="scenario")
 

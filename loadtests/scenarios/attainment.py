@@ -6,7 +6,6 @@ from loadtests.bench import Bench
 from loadtests.contenders import OURS
 from loadtests.score import by_second
 from loadtests.trial import Trial, run_trial
-from sentryfuse.bench.policies.traces import make_trace
 from sentryfuse.bench.record import Record
 
 RECORD = "loadtest-attainment"
@@ -16,6 +15,7 @@ def run(
     bench: Bench,
     *,
     seconds: float = 120.0,
+    rate_hz: float | None = None,
     load: float = 0.5,
     deadline_s: float = 0.025,
     capacity_seconds: float = 6.0,
@@ -27,45 +27,37 @@ def run(
     Args:
         bench: Where.
         seconds: Length of the trace.
-        load: Request rate as a part of the capacity.
+        rate_hz: Requests per second; None for a part of the capacity.
+        load: That part.
         deadline_s: Latency budget; requests are strict.
         capacity_seconds: How long the capacity is measured.
         warm_seconds: Load before the trace, not counted.
         seed: Of the trace.
     """
-    bundle = bench.bundle
     with bench.screen.progress() as report:
-        report("capacity", 0, 1)
-        with bench.server("fixed-900") as server:
-            capacity_hz = bench.capacity_hz(server, capacity_seconds)
-        report("capacity", 1, 1, f"{capacity_hz:.0f} requests/s")
+        demand = bench.demand(
+            rate_hz=rate_hz,
+            load=load,
+            deadline_s=deadline_s,
+            capacity_seconds=capacity_seconds,
+            report=report,
+        )
 
-        def trace(length_s: float, which: int) -> Trial:
-            drawn = make_trace(
-                "poisson",
-                rate_hz=load * capacity_hz,
-                duration_s=length_s,
-                deadline_s=deadline_s,
-                seed=which,
-                num_modalities=len(bundle.spec.modalities),
-            )
-            return run_trial(server, bench.submit, drawn, bundle, policy=OURS)
+        def serve(length_s: float, which: int) -> Trial:
+            trace = bench.trace("poisson", demand, seconds=length_s, seed=which)
+            return run_trial(server, bench.submit, trace, bench.bundle, policy=OURS)
 
-        report("poisson", 0, 1, f"{load * capacity_hz:.0f} requests/s for {seconds:g} s")
+        report("poisson", 0, 1, f"{demand} for {seconds:g} s")
         with bench.server() as server:
             if warm_seconds:
-                trace(warm_seconds, seed + 1)
-            trial = trace(seconds, seed)
+                serve(warm_seconds, seed + 1)
+            trial = serve(seconds, seed)
         report("poisson", 1, 1)
-    record = Record(
+    record = bench.record(
         RECORD,
         "How many strict requests does the real server answer within their latency budget, at a "
         "load that the smallest variant can carry, with client and HTTP on the same cores?",
-        bundle=bundle.digest,
-        capacity_hz=capacity_hz,
-        load=load,
-        rate_hz=load * capacity_hz,
-        deadline_s=deadline_s,
+        demand,
         seconds=seconds,
     )
     score = trial.score
@@ -86,8 +78,7 @@ def run(
     record.add("missed", [o.to_json() for o in trial.volley.outcomes if not o.budget_met])
     bench.screen.facts(
         {
-            "capacity": f"{capacity_hz:.0f} requests/s with the smallest variant",
-            "sent": f"{score.sent} at {load * capacity_hz:.0f} requests/s",
+            "sent": f"{score.sent} at {demand}",
             "in time": f"{score.attainment:.4f}",
             "by the client's clock": f"{score.attainment_client:.4f}",
             "late, shed, dropped, failed": f"{score.late}, {score.shed}, {score.dropped}, "

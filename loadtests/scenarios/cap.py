@@ -9,8 +9,8 @@ from typing import Any
 from loadtests.bench import Bench
 from loadtests.contenders import OURS
 from loadtests.settling import BAND, Phase, mean_power_w, phases
-from loadtests.trial import run_trial
-from sentryfuse.bench.policies.traces import Trace, make_trace
+from loadtests.trial import Trial, run_trial
+from sentryfuse.bench.policies.traces import Trace
 from sentryfuse.bench.record import Record
 
 RECORD = "loadtest-cap"
@@ -24,6 +24,7 @@ def run(
     steps: Sequence[float] = STEPS,
     step_seconds: float = 25.0,
     free_seconds: float = 10.0,
+    rate_hz: float | None = None,
     load: float = 0.5,
     deadline_s: float = 0.05,
     capacity_seconds: float = 6.0,
@@ -36,34 +37,35 @@ def run(
         steps: Caps: idle power and so much of the active power that the load draws without cap.
         step_seconds: Length of each step.
         free_seconds: Without cap, before and after the steps.
-        load: Request rate as a part of what the smallest variant can carry.
+        rate_hz: Requests per second; None for a part of what the smallest variant can carry.
+        load: That part.
         deadline_s: Latency budget; requests are strict, so that what the cap leaves no energy
             for is refused.
         capacity_seconds: How long the capacity is measured.
         seed: Of the trace.
     """
-    bundle = bench.bundle
-
-    def trace(rate_hz: float, seconds: float, which: int) -> Trace:
-        return make_trace(
-            "poisson",
-            rate_hz=rate_hz,
-            duration_s=seconds,
-            deadline_s=deadline_s,
-            seed=which,
-            num_modalities=len(bundle.spec.modalities),
-        )
-
     with bench.screen.progress() as report:
-        report("capacity", 0, 1)
-        with bench.server("fixed-900") as server:
-            rate_hz = load * bench.capacity_hz(server, capacity_seconds)
-        report("capacity", 1, 1, f"{rate_hz / load:.0f} requests/s")
+        demand = bench.demand(
+            rate_hz=rate_hz,
+            load=load,
+            deadline_s=deadline_s,
+            capacity_seconds=capacity_seconds,
+            report=report,
+        )
         with bench.server() as server:
-            report("without cap", 0, 1)
-            free = run_trial(
-                server, bench.submit, trace(rate_hz, free_seconds, seed + 1), bundle, policy=OURS
-            )
+
+            def serve(trace: Trace) -> Trial:
+                return run_trial(
+                    server,
+                    bench.submit,
+                    trace,
+                    bench.bundle,
+                    policy=OURS,
+                    every_s=_BETWEEN_READINGS_S,
+                )
+
+            report("without cap", 0, 1, str(demand))
+            free = serve(bench.trace("poisson", demand, seconds=free_seconds, seed=seed + 1))
             free_w = mean_power_w(free.power, 1.0, free_seconds)
             caps_w = [free.idle_power_w + part * (free_w - free.idle_power_w) for part in steps]
             report("without cap", 1, 1, f"{free_w:.2f} W, {free.idle_power_w:g} W of it idle")
@@ -71,23 +73,14 @@ def run(
             at_s = [free_seconds + step_seconds * i for i in range(len(steps) + 1)]
             plan = ((0.0, None), *zip(at_s, [*caps_w, None], strict=True))
             report("caps", 0, 1, ", ".join(f"{cap_w:.2f}" for cap_w in caps_w) + " W")
-            trial = run_trial(
-                server,
-                bench.submit,
-                replace(trace(rate_hz, seconds, seed), caps=plan),
-                bundle,
-                policy=OURS,
-                every_s=_BETWEEN_READINGS_S,
-            )
+            held = bench.trace("poisson", demand, seconds=seconds, seed=seed)
+            trial = serve(replace(held, caps=plan))
             report("caps", 1, 1)
     found = phases(trial.power, trial.caps, seconds)
-    record = Record(
+    record = bench.record(
         RECORD,
         "Does the node keep its power cap while it is stepped up and down under a held load?",
-        bundle=bundle.digest,
-        rate_hz=rate_hz,
-        load=load,
-        deadline_s=deadline_s,
+        demand,
         step_seconds=step_seconds,
         free_power_w=free_w,
         idle_power_w=free.idle_power_w,

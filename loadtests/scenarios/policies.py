@@ -11,7 +11,6 @@ import numpy as np
 from loadtests.bench import Bench
 from loadtests.contenders import OURS
 from loadtests.trial import Trial, run_trial
-from sentryfuse.bench.policies.traces import make_trace
 from sentryfuse.bench.record import Record
 
 RECORD = "loadtest-policies"
@@ -30,6 +29,7 @@ def run(
     traces: Sequence[str] = TRACES,
     seconds: float = 10.0,
     rounds: int = 2,
+    rate_hz: float | None = None,
     load: float = 0.6,
     deadline_s: float = 0.025,
     capacity_seconds: float = 6.0,
@@ -45,34 +45,27 @@ def run(
         traces: Names of the traces.
         seconds: Length of a trace; each policy serves ``rounds`` of them, of different seeds.
         rounds: Turns of every policy on every trace.
-        load: Mean request rate as a part of what the smallest variant can carry.
+        rate_hz: Mean requests per second; None for a part of what the smallest variant carries.
+        load: That part.
         deadline_s: Latency budget; requests are strict.
         capacity_seconds: How long the capacity is measured.
         warm_seconds: Load before each trial, not counted.
     """
-    bundle = bench.bundle
     trials: list[Trial] = []
     turns = [(seed, trace) for seed in range(rounds) for trace in traces]
     with bench.screen.progress() as report, ExitStack() as servers:
-        report("capacity", 0, 1)
-        with bench.server("fixed-900") as smallest:
-            capacity_hz = bench.capacity_hz(smallest, capacity_seconds)
-        report("capacity", 1, 1, f"{capacity_hz:.0f} requests/s")
-        running = {
-            name: servers.enter_context(bench.server(name, warm_all=True, max_variants=1024))
-            for name in policies
-        }
+        demand = bench.demand(
+            rate_hz=rate_hz,
+            load=load,
+            deadline_s=deadline_s,
+            capacity_seconds=capacity_seconds,
+            report=report,
+        )
+        running = {name: servers.enter_context(bench.server(name)) for name in policies}
 
-        def trial(policy: str, name: str, length_s: float, seed: int) -> Trial:
-            trace = make_trace(
-                name,
-                rate_hz=load * capacity_hz,
-                duration_s=length_s,
-                deadline_s=deadline_s,
-                seed=seed,
-                num_modalities=len(bundle.spec.modalities),
-            )
-            return run_trial(running[policy], bench.submit, trace, bundle, policy=policy)
+        def serve(policy: str, name: str, length_s: float, seed: int) -> Trial:
+            trace = bench.trace(name, demand, seconds=length_s, seed=seed)
+            return run_trial(running[policy], bench.submit, trace, bench.bundle, policy=policy)
 
         total = len(turns) * len(policies)
         for turn, (seed, name) in enumerate(turns):
@@ -81,17 +74,13 @@ def run(
             for policy in order:
                 report("trials", len(trials), total, f"{name}, {policy}")
                 if warm_seconds:
-                    trial(policy, "poisson", warm_seconds, seed + rounds)
-                trials.append(trial(policy, name, seconds, seed))
+                    serve(policy, "poisson", warm_seconds, seed + rounds)
+                trials.append(serve(policy, name, seconds, seed))
         report("trials", total, total)
-    record = Record(
+    record = bench.record(
         RECORD,
         "Which policy serves the same real load best, client and HTTP on the same cores?",
-        bundle=bundle.digest,
-        capacity_hz=capacity_hz,
-        load=load,
-        rate_hz=load * capacity_hz,
-        deadline_s=deadline_s,
+        demand,
         seconds=seconds,
         rounds=rounds,
         policies=list(policies),

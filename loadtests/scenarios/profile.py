@@ -14,7 +14,6 @@ from loadtests.bench import Bench
 from loadtests.contenders import OURS
 from loadtests.score import by_window
 from loadtests.trial import Trial, run_trial
-from sentryfuse.bench.policies.traces import make_trace
 from sentryfuse.bench.record import Record
 from sentryfuse.variants import HostProfile
 
@@ -29,6 +28,7 @@ def run(
     *,
     starts: int = 8,
     requests: int = 500,
+    rate_hz: float | None = None,
     load: float = 0.6,
     deadline_s: float = 0.025,
     capacity_seconds: float = 6.0,
@@ -40,47 +40,42 @@ def run(
         bench: Where.
         starts: Servers started with each profile.
         requests: Sent to each.
-        load: Request rate as a part of what the smallest variant can carry.
+        rate_hz: Requests per second; None for a part of what the smallest variant can carry.
+        load: That part.
         deadline_s: Latency budget; requests are strict.
         capacity_seconds: How long the capacity is measured.
         seed: Of the first trace.
     """
-    bundle = bench.bundle
     trials: dict[str, list[Trial]] = {name: [] for name in ERRORS}
     with bench.screen.progress() as report, tempfile.TemporaryDirectory() as folder:
-        report("capacity", 0, 1)
-        profiles = {name: Path(folder) / name for name in ERRORS}
-        with bench.server("fixed-900", profiles=profiles["right"]) as server:
-            rate_hz = load * bench.capacity_hz(server, capacity_seconds)
-        report("capacity", 1, 1, f"{rate_hz / load:.0f} requests/s")
-        for name, error in ERRORS.items():
-            if error != 1.0:
-                write_scaled(profiles["right"], profiles[name], error)
+        demand = bench.demand(
+            rate_hz=rate_hz,
+            load=load,
+            deadline_s=deadline_s,
+            capacity_seconds=capacity_seconds,
+            report=report,
+        )
+        profiles = {name: Path(folder) / name for name in ERRORS} | {"right": bench.profiles}
         for start in range(starts):
-            for i, name in enumerate(ERRORS):
+            seconds = 1.5 * requests / demand.rate_hz
+            trace = bench.trace("poisson", demand, seconds=seconds, seed=seed + start)
+            arrivals = trace.arrivals[:requests]
+            trace = replace(trace, arrivals=arrivals, duration_s=arrivals[-1].at_s)
+            for i, (name, error) in enumerate(ERRORS.items()):
                 report("starts", start * len(ERRORS) + i, starts * len(ERRORS), name)
-                trace = make_trace(
-                    "poisson",
-                    rate_hz=rate_hz,
-                    duration_s=1.5 * requests / rate_hz,
-                    deadline_s=deadline_s,
-                    seed=seed + start,
-                    num_modalities=len(bundle.spec.modalities),
-                )
-                arrivals = trace.arrivals[:requests]
-                trace = replace(trace, arrivals=arrivals, duration_s=arrivals[-1].at_s)
+                if not profiles[name].exists():  # the first right one has been measured by then
+                    write_scaled(bench.profiles, profiles[name], error)
                 with bench.server(profiles=profiles[name]) as server:
-                    trials[name].append(run_trial(server, bench.submit, trace, bundle, policy=OURS))
+                    trials[name].append(
+                        run_trial(server, bench.submit, trace, bench.bundle, policy=OURS)
+                    )
         report("starts", starts * len(ERRORS), starts * len(ERRORS))
     windows = {name: pooled_windows(found) for name, found in trials.items()}
-    record = Record(
+    record = bench.record(
         RECORD,
         "After how many requests does a server whose host profile is wrong by half keep deadlines "
         "as well as one whose profile is right?",
-        bundle=bundle.digest,
-        rate_hz=rate_hz,
-        load=load,
-        deadline_s=deadline_s,
+        demand,
         starts=starts,
         window_requests=WINDOW,
         errors=ERRORS,

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from loadtests.bench import Bench, bench
 from loadtests.client import Shot, Target, client_process, replay, saturate
+from loadtests.figures import draw_cap
 from loadtests.messages import infer_message
+from loadtests.neighbour import Stretch, neighbour
+from loadtests.run import main
+from loadtests.scenarios import attainment, cap, policies, profile
+from loadtests.server import ServerError
+from sentryfuse.bench.record import Record
+from sentryfuse.bundle import write_bundle
+from tests.integration.http_server import RATIOS, simulated_bundle, write_profile
 
 ANSWER = json.dumps(
     {
@@ -228,3 +240,127 @@ def test_sending_takes_little_cpu_time_in_a_process_of_its_own() -> None:
         cpu_s = volley.result().cpu_s / 500
     assert len(served.bodies) == 500
     print(f"{1e3 * cpu_s:.3f} ms of CPU time for each request")
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """A small made-up model, served with a profile that says 10 to 40 ms for 0.2 ms of work."""
+    folder = tmp_path_factory.mktemp("loadtests")
+    bundle = simulated_bundle()
+    digest = write_bundle(bundle, folder / "models" / "toy" / "1")
+    settings = {"ratios": RATIOS, "meter": "cpu-time"}
+    with bench(folder / "models", "toy/1", quiet=True, **settings) as ready:
+        write_profile(bundle, digest, ready.profiles)
+        yield ready
+
+
+def saved(record: Record, folder: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(record.save(folder).read_text(encoding="utf-8"))
+    return loaded
+
+
+@pytest.mark.benchmark
+def test_attainment_counts_every_request_that_was_sent(toy: Bench, tmp_path: Path) -> None:
+    record = saved(
+        attainment.run(toy, seconds=1.5, deadline_s=1.0, capacity_seconds=0.5, warm_seconds=0.2),
+        tmp_path,
+    )
+    score, settings = record["trial"]["score"], record["settings"]
+    fates = ("in_time", "late", "shed", "dropped", "failed")
+    assert score["sent"] == sum(score[fate] for fate in fates) > 0
+    assert sum(record["trial"]["by_second"]["sent"]) == score["sent"]
+    assert len(record["missed"]) == score["sent"] - score["in_time"]
+    assert score["in_time"] > 0
+    assert score["failed"] == 0, record["trial"]["errors"]
+    assert record["figures"]["attainment_real"]["value"] == score["attainment"]
+    assert settings["rate_hz"] == pytest.approx(settings["capacity_hz"] / 2)
+
+
+@pytest.mark.benchmark
+def test_policies_take_turns_on_the_same_requests(toy: Bench, tmp_path: Path) -> None:
+    record = saved(
+        policies.run(
+            toy,
+            policies=("fair-slack", "fixed-900"),
+            traces=("poisson", "neighbour"),
+            seconds=1.0,
+            rounds=1,
+            rate_hz=40,
+            deadline_s=1.0,
+            warm_seconds=0,
+        ),
+        tmp_path,
+    )
+    trials = record["trials"]
+    assert [(t["trace"], t["policy"]) for t in trials] == [
+        ("poisson", "fair-slack"),
+        ("poisson", "fixed-900"),
+        ("neighbour", "fixed-900"),
+        ("neighbour", "fair-slack"),
+    ]
+    assert trials[0]["score"]["sent"] == trials[1]["score"]["sent"]
+    assert set(trials[1]["ratios"]) == {"900"}
+    assert len(record["table"]) == 4
+    assert record["figures"]["policy_effective_accuracy_real"]["value"] > 0
+
+
+@pytest.mark.benchmark
+def test_a_cap_run_is_cut_at_its_steps_and_drawn(toy: Bench, tmp_path: Path) -> None:
+    record = cap.run(
+        toy, steps=(0.9,), step_seconds=5.2, free_seconds=1.5, rate_hz=40, deadline_s=1.0
+    )
+    (phase,) = saved(record, tmp_path)["phases"]
+    assert len(phase["seconds"]) == 5
+    assert phase["cap_w"] > 3
+    assert set(record.figures) == {
+        "cap_settle_seconds",
+        "cap_mean_error_ratio",
+        "cap_over_seconds_ratio",
+    }
+    picture = draw_cap(tmp_path / "records" / "loadtest-cap.json", tmp_path / "cap.svg")
+    assert "node power" in picture.read_text(encoding="utf-8")
+
+
+@pytest.mark.benchmark
+def test_servers_start_with_profiles_that_are_right_and_wrong(toy: Bench, tmp_path: Path) -> None:
+    record = saved(profile.run(toy, starts=1, requests=100, rate_hz=200, deadline_s=1.0), tmp_path)
+    windows = record["attainment_by_window"]
+    assert {name: len(found) for name, found in windows.items()} == {
+        "right": 2,
+        "profile-slow": 2,
+        "profile-fast": 2,
+    }
+    assert record["figures"]["profile_recovery_requests_real"]["value"] in (0, 50, 100)
+
+
+def test_a_scaled_profile_is_wrong_in_its_latencies_alone(toy: Bench, tmp_path: Path) -> None:
+    profile.write_scaled(toy.profiles, tmp_path / "wrong", 1.5)
+    (right,), (wrong,) = toy.profiles.glob("*.json"), (tmp_path / "wrong").glob("*.json")
+    pairs = zip(
+        json.loads(right.read_text())["samples"],
+        json.loads(wrong.read_text())["samples"],
+        strict=True,
+    )
+    for a, b in pairs:
+        assert b == {**a, "latency_s": pytest.approx(1.5 * a["latency_s"])}
+
+
+@pytest.mark.benchmark
+def test_a_neighbour_takes_about_what_it_is_told_to() -> None:
+    with neighbour((Stretch(0.0, 0.5, 0.3), Stretch(0.7, 0.9, 0.5))) as taker:
+        taker.begin(time.monotonic())
+        taken_s = taker.taken_cpu_s()
+    asked_s = len(os.sched_getaffinity(0)) * (0.5 * 0.3 + 0.2 * 0.5)
+    assert 0.2 * asked_s < taken_s < 1.2 * asked_s
+
+
+def test_a_server_that_does_not_start_says_why(toy: Bench) -> None:
+    with pytest.raises(ServerError, match="SENTRYFUSE_RATIOS"), toy.server(ratios="2"):
+        pass
+
+
+def test_the_commands_explain_themselves(capsys: pytest.CaptureFixture[str]) -> None:
+    for scenario in ("attainment", "policies", "cap", "profile"):
+        with pytest.raises(SystemExit, match="0"):
+            main([scenario, "--help"])
+        assert "--rate-hz" in capsys.readouterr().out
