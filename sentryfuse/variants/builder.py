@@ -131,7 +131,6 @@ class VariantBuilder:
 def _graph_family(bundle: Bundle, inventory: Inventory) -> GraphFamily:
     # Imported here since it needs onnx, which costs start-up time and memory: those who only
     # look at cards go without.
-    from sentryfuse.variants.graphs.maestro import MaestroGraphs
+    from sentryfuse.variants.graphs import GRAPH_FAMILIES
 
-    families = {"maestro": MaestroGraphs}
-    return families[bundle.spec.backbone.kind](bundle, inventory)
+    return GRAPH_FAMILIES[bundle.spec.backbone.kind](bundle, inventory)

@@ -1,4 +1,4 @@
-"""Feed-forward blocks as graph nodes, plain and mixture; twin of ``learn.nn``'s blocks."""
+"""Feed-forward blocks as graph nodes, plain and of experts; twin of ``learn.nn``'s blocks."""
 
 from __future__ import annotations
 
@@ -33,41 +33,46 @@ class FeedForward:
 
 
 @dataclass(frozen=True, slots=True)
-class Mixture:
+class Experts:
     """Expert channels side by side, each scaled by its expert's routing weight."""
 
     channels: FeedForward
-    router: Linear
     expert_of_channel: Index
+    num_experts: int
     experts_per_token: int
 
     @classmethod
     def read(
         cls, weights: Weights, name: str, keep: BoolArray, *, group: int, experts_per_token: int
-    ) -> Mixture:
+    ) -> Experts:
         """Slice the block ``name``; channel c belongs to expert ``c // group``."""
         return cls(
             channels=FeedForward.read(weights, name, keep),
-            router=Linear.read(weights, f"{name}.router"),
             expert_of_channel=keep.nonzero()[0] // group,
+            num_experts=len(keep) // group,
             experts_per_token=experts_per_token,
         )
 
-    def write_hidden(self, graph: GraphWriter, x: str) -> str:
-        """Turn rows ``[rows, embed_dim]`` into weighted channels ``[rows, channels]``."""
-        hidden = self.channels.write_hidden(graph, x)
-        return graph.node("Mul", hidden, self._write_routing(graph, x))
+    def write_hidden(self, graph: GraphWriter, x: str, logits: str) -> str:
+        """Turn rows into weighted channels ``[rows, channels]``.
 
-    def _write_routing(self, graph: GraphWriter, x: str) -> str:
+        Args:
+            graph: Where the nodes go.
+            x: ``[rows, embed_dim]``.
+            logits: What a router thinks of each expert, ``[rows, num_experts]``.
+        """
+        hidden = self.channels.write_hidden(graph, x)
+        return graph.node("Mul", hidden, self._write_routing(graph, logits))
+
+    def _write_routing(self, graph: GraphWriter, logits: str) -> str:
         """Weight of each channel's expert for each row, ``[rows, channels]``.
 
         A product with zeros and the scale hands the weights to the channels: ten times faster
         than ``Gather`` along the last axis.
         """
-        logits = graph.linear(x, self.router)
-        if self.experts_per_token < self.router.num_outputs:
+        if self.experts_per_token < self.num_experts:
             logits = self._write_best(graph, logits)
-        spread = np.zeros((self.router.num_outputs, len(self.expert_of_channel)))
+        spread = np.zeros((self.num_experts, len(self.expert_of_channel)))
         spread[self.expert_of_channel, np.arange(len(self.expert_of_channel))] = (
             self.experts_per_token
         )

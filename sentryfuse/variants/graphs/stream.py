@@ -35,7 +35,8 @@ class Stream:
     positions: Sequence[str]
     """Arrays ``[time, embed_dim]`` that are added to the stream."""
     norms: Mapping[str, Sequence[str]]
-    """Layer norms that read the stream, each with the linear maps that read the norm."""
+    """Layer norms that read the stream, with or without scale and shift, each with the linear
+    maps that read the norm."""
     merges: Sequence[str]
     """Linear maps that read several tokens of the stream side by side."""
 
@@ -49,7 +50,8 @@ def turn_stream(weights: Weights, stream: Stream) -> dict[str, Array]:
     for name in stream.positions:
         turned[name] = _to_stream(weights[name])
     for norm, readers in stream.norms.items():
-        scale, shift = turned.pop(f"{norm}.weight"), turned.pop(f"{norm}.bias")
+        scale = turned.pop(f"{norm}.weight", np.ones(stream.width))
+        shift = turned.pop(f"{norm}.bias", np.zeros(stream.width))
         for name in readers:
             without_mean = _reflect(weights[f"{name}.weight"] * scale)
             without_mean[:, -1] = 0.0
