@@ -54,11 +54,12 @@ class Watch:
     Args:
         server: Whom to ask.
         every_s: Between two readings of the power.
-        metrics_every_s: Between two scrapes; each takes some milliseconds of the server's time.
+        metrics_every_s: Between two scrapes. As often as Prometheus does unless told otherwise:
+            a scrape takes milliseconds of the server's time, which its requests feel.
     """
 
     def __init__(
-        self, server: Server, *, every_s: float = 0.5, metrics_every_s: float = 1.0
+        self, server: Server, *, every_s: float = 0.5, metrics_every_s: float = 15.0
     ) -> None:
         self.power: list[PowerSample] = []
         self.metrics: list[dict[str, float]] = []
