@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from app.ask import Ask
 from app.inference.lineup import Lineup
+from app.overhead import Overhead
 from app.scheduling import NodeState, VariantCost
 from app.scheduling.scheduler import Scheduler
 
@@ -63,9 +64,18 @@ class Outlook:
             elapsed_s=spent_s + scheduler.overhead_s,
         )
 
-    def idle_state(self, *, spent_s: float) -> NodeState:
-        """The same node, were this its only request and nothing slowed it down."""
-        state = self.state(spent_s=spent_s)
+    def idle_state(self, *, reading_s: float) -> NodeState:
+        """The same node, were this its only request and nothing slowed it down.
+
+        Args:
+            reading_s: CPU time that reading the request takes.
+        """
+        overhead_s = min(self.scheduler.overhead_s, Overhead().allowance_s)
+        state = self.state(spent_s=0.0)
         return replace(
-            state, arrival_rate_hz=0.0, slowdown=min(state.slowdown, 1.0), slowdown_margin=0.0
+            state,
+            arrival_rate_hz=0.0,
+            slowdown=min(state.slowdown, 1.0),
+            slowdown_margin=0.0,
+            elapsed_s=reading_s + overhead_s,
         )

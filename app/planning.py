@@ -41,7 +41,7 @@ class Planner:
                 with_build_time(options, lineup.residents, build_s), ask.budget, state
             ).permille
         except Infeasible as verdict:
-            raise self._refusals.infeasible(verdict, options, ask.budget, spent_s) from None
+            raise self._refusals.infeasible(verdict, options, ask.budget, ask.parse_cpu_s) from None
         return None if chosen in lineup.residents else chosen
 
     def wish(self, ask: Ask, lineup: Lineup) -> int | None:

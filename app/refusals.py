@@ -35,9 +35,8 @@ class Refusals:
         if refused.reason == "power_cap":
             for_good = self._below_the_least_cap(ask, lineup)
         elif refused.reason == "busy":
-            spent_s = self._outlook.spent_s(ask)
             options = self._outlook.options(ask, lineup)
-            for_good = self._for_good(options, ask.budget, spent_s)
+            for_good = self._for_good(options, ask.budget, ask.parse_cpu_s)
         return for_good or self._shed(refused.message, refused.reason, refused.retry_after_s)
 
     def dropped(self, ask: Ask, lineup: Lineup, dropped: Dropped) -> RequestError:
@@ -53,18 +52,19 @@ class Refusals:
             )
         if dropped.reason == "patience":
             return self._shed(f"no core was free within {waited}", "queue_timeout")
-        for_good = self._for_good(self._outlook.options(ask, lineup), ask.budget, 0.0)
+        options = self._outlook.options(ask, lineup)
+        for_good = self._for_good(options, ask.budget, ask.parse_cpu_s)
         return for_good or self._shed(
             f"no variant keeps the {dropped.reason} budget at the moment; an idle machine could",
             dropped.reason,
         )
 
     def infeasible(
-        self, verdict: Infeasible, options: Options, budget: Budget, spent_s: float
+        self, verdict: Infeasible, options: Options, budget: Budget, reading_s: float
     ) -> RequestError:
         """No plan was possible with these options."""
         reason = "power_cap" if verdict.kind == "cap" else verdict.kind
-        return self._for_good(options, budget, spent_s) or self._shed(
+        return self._for_good(options, budget, reading_s) or self._shed(
             f"{verdict} at the moment; an idle machine could",
             "busy" if reason == "latency" else reason,
         )
@@ -81,10 +81,10 @@ class Refusals:
             retry_after_s=_CAP_RETRY_S,
         )
 
-    def _for_good(self, options: Options, budget: Budget, spent_s: float) -> RequestError | None:
+    def _for_good(self, options: Options, budget: Budget, reading_s: float) -> RequestError | None:
         """Return the error if this node could not even with nothing else to do, or None."""
         try:
-            plan(options, budget, self._outlook.idle_state(spent_s=spent_s))
+            plan(options, budget, self._outlook.idle_state(reading_s=reading_s))
         except Infeasible as verdict:
             if verdict.kind == "cap":
                 return NotReadyError(

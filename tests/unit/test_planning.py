@@ -152,6 +152,18 @@ def test_a_strict_budget_that_an_idle_machine_keeps_is_shed_on_a_busy_one() -> N
     assert error.reason == "busy"
 
 
+def test_what_only_a_crowd_makes_impossible_is_shed_not_refused_for_good() -> None:
+    outlook = machine()
+    outlook.scheduler.overhead_s = 0.05  # answers take long to get out, for all the others
+    request = ask(latency_s=0.02, spent_s=0.015, strict=True)
+    for error in (
+        refused(outlook, request),
+        Refusals(outlook).refused(request, lineup(), Refused("busy", 0.01, "three wait")),
+    ):
+        assert isinstance(error, ShedError)
+        assert error.reason == "busy"
+
+
 def test_a_host_faster_than_its_profile_is_judged_by_what_it_does() -> None:
     assert dry_run(machine(slow=0.5), ask(latency_s=0.0015, strict=True)) == 900
 
