@@ -14,6 +14,7 @@ from app.inference.model import ServedModel
 from app.inference.profiles import HostProfiles
 from app.service import InferenceService
 from app.storage import MaskKey, TieredMaskCache
+from app.upkeep import Upkeep
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ class Lifecycle:
     Args:
         service: What is started and stopped.
         profiles: Where host profiles come from.
+        upkeep: Run as long as the service.
         masks: Closed at the end.
         builders: Threads that build variants; shut down at the end.
     """
@@ -35,15 +37,17 @@ class Lifecycle:
         service: InferenceService,
         *,
         profiles: HostProfiles,
+        upkeep: Upkeep,
         masks: TieredMaskCache,
         builders: Executor,
     ) -> None:
         self._service = service
         self._profiles = profiles
+        self._upkeep = upkeep
         self._masks = masks
         self._builders = builders
         self._phase: Phase = "starting"
-        self._warming: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def phase(self) -> Phase:
@@ -60,7 +64,9 @@ class Lifecycle:
     async def start(self) -> None:
         """Start the workers, and get ready in the background: liveness answers meanwhile."""
         self._service.pump.start()
-        self._warming = asyncio.create_task(self._get_ready())
+        self._tasks = [
+            asyncio.create_task(work) for work in (self._get_ready(), self._upkeep.run())
+        ]
 
     def drain(self) -> None:
         """Ask for no more requests; those that come all the same are served."""
@@ -69,12 +75,13 @@ class Lifecycle:
 
     async def stop(self) -> None:
         """Let go of everything; requests have been answered by now."""
-        if self._warming is not None:
-            self._warming.cancel()
-            await asyncio.gather(self._warming, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._service.close()
         await asyncio.to_thread(self._builders.shutdown, cancel_futures=True)
         await asyncio.to_thread(self._service.pump.close)
+        await asyncio.to_thread(self._upkeep.close)
         await self._masks.close()
 
     async def _get_ready(self) -> None:

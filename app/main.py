@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -19,7 +19,9 @@ from app.api.context import RequestIdentity
 from app.api.health import HealthApi
 from app.api.infer import InferEndpoint
 from app.api.native import NativeApi
+from app.api.power import PowerApi
 from app.api.shortcut import InferShortcut
+from app.battery import charge_ratio
 from app.inference.lineup import menu_of
 from app.inference.model import ServedModel
 from app.inference.profiles import HostProfiles
@@ -28,10 +30,9 @@ from app.inference.registry import VariantRegistry
 from app.inference.repository import find_models
 from app.inference.workers import Workers
 from app.lifecycle import Lifecycle
-from app.node import Node
+from app.machine import open_cap, open_frequency, open_node, shares_cores
 from app.scheduling.dispatch import Limits
 from app.scheduling.fair_slack import Policy
-from app.scheduling.power_gate import PowerGate
 from app.scheduling.scheduler import Scheduler
 from app.service import InferenceService
 from app.settings import Settings, load_settings
@@ -43,8 +44,8 @@ from app.storage import (
     TieredMaskCache,
 )
 from app.telemetry.metrics import CONTENT_TYPE, Metrics, NodeReading
+from app.upkeep import Upkeep
 from sentryfuse.bundle import read_bundle
-from sentryfuse.energy import open_meter
 from sentryfuse.errors import ConfigError
 from sentryfuse.variants import VariantBuilder
 
@@ -75,7 +76,8 @@ def create_app(settings: Settings | None = None, policy: Policy | None = None) -
     models = _load_models(settings, masks, builders, metrics)
     default_model = _default_model(settings, models)
     clock = time.perf_counter
-    node = _open_node(settings, clock)
+    node = open_node(settings, clock)
+    cap = open_cap(settings, node, clock)
     scheduler = Scheduler(
         menu_of,
         Limits(
@@ -101,11 +103,22 @@ def create_app(settings: Settings | None = None, policy: Policy | None = None) -
         pump=pump,
         node=node,
         metrics=metrics,
+        cap=cap,
         max_queue=settings.max_queue,
         clock=clock,
     )
+    upkeep = Upkeep(
+        pump,
+        node,
+        cap,
+        received=lambda: service.received,
+        shares_cores=shares_cores(settings),
+        frequency=open_frequency(settings, clock()),
+        battery_ratio=partial(charge_ratio, settings.sysfs_root),
+        clock=clock,
+    )
     profiles = HostProfiles(settings.profiles, SharedProfiles(link))
-    lifecycle = Lifecycle(service, profiles=profiles, masks=masks, builders=builders)
+    lifecycle = Lifecycle(service, profiles=profiles, upkeep=upkeep, masks=masks, builders=builders)
     metrics.watch_node(partial(_read_node, service, lifecycle, link))
 
     @asynccontextmanager
@@ -135,21 +148,6 @@ def create_app(settings: Settings | None = None, policy: Policy | None = None) -
         access_log=settings.access_log,
     )
     return app
-
-
-def _open_node(settings: Settings, clock: Callable[[], float]) -> Node:
-    meter = open_meter(
-        settings.meter,
-        watts_per_core=settings.watts_per_core,
-        # Not the default: a sensor learns better.
-        idle_power_w=(
-            settings.idle_power_w if "idle_power_w" in settings.model_fields_set else None
-        ),
-        recording=settings.meter_recording,
-        sysfs_root=settings.sysfs_root,
-    )
-    gate = PowerGate(cap_w=settings.power_cap_w, idle_power_w=meter.idle_power_w, now_s=clock())
-    return Node(meter, gate, watts_per_core=settings.watts_per_core, clock=clock)
 
 
 def _open_redis(settings: Settings) -> RedisLink | None:
@@ -225,9 +223,12 @@ def _add_routes(
         default_model=default_model,
         max_batch=settings.max_batch,
         max_body_bytes=settings.max_body_bytes,
-        admin_token=settings.admin_token,
+    )
+    power = PowerApi(
+        service, max_body_bytes=settings.max_body_bytes, admin_token=settings.admin_token
     )
     app.include_router(native.router())
+    app.include_router(power.router())
     app.include_router(HealthApi(lifecycle, service, app.version).router())
 
     async def metrics(request: object) -> Response:
@@ -250,12 +251,22 @@ def _read_node(
     service: InferenceService, lifecycle: Lifecycle, link: RedisLink | None
 ) -> NodeReading:
     node, scheduler = service.node, service.scheduler
+    accounts, estimator = node.accounts, scheduler.estimator
     return NodeReading(
         energy_source=node.meter.source,
-        energy_j=node.meter.joules(),
-        power_w=node.power_w(),
+        energy_quality=node.meter.quality,
+        meter_faults=node.meter.faults,
+        meter_failovers=node.meter.failovers,
+        energy_j=accounts.total_j,
+        energy_of_j={
+            "idle": accounts.idle_j,
+            "requests": accounts.requests_j,
+            "overhead": accounts.overhead_j,
+        },
+        power_w=node.power_w,
         power_cap_w=node.gate.cap_w,
-        slowdown=scheduler.estimator.latency.mean,
+        power_tokens_j=None if node.gate.cap_w is None else node.gate.tokens_j(service.clock()),
+        slowdown={"latency": estimator.latency.mean, "energy": estimator.energy.mean},
         queue_depth=scheduler.waiting,
         ready=lifecycle.ready,
         breaker_open=link.breaker.open if link is not None else None,

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from app.answer import Answer, probabilities
 from app.ask import Ask
+from app.cap import CapControl
 from app.cascade import first_ratios, next_ratios
 from app.errors import (
     BudgetError,
@@ -25,6 +26,7 @@ from app.inference.model import ServedModel
 from app.inference.pump import Outcome, Pump, Ticket
 from app.node import Node
 from app.outlook import Options, Outlook
+from app.overhead import Overhead
 from app.planning import Planner
 from app.receipts import Attempt, write_receipt
 from app.refusals import Refusals
@@ -45,6 +47,7 @@ class InferenceService:
         pump: Owner of the cores.
         node: The machine's power and its books.
         metrics: Told of everything that is answered or refused.
+        cap: Sets the node's power cap.
         max_queue: Requests that may wait.
         clock: Monotone seconds.
     """
@@ -56,6 +59,7 @@ class InferenceService:
         pump: Pump,
         node: Node,
         metrics: Metrics,
+        cap: CapControl,
         max_queue: int,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -64,8 +68,13 @@ class InferenceService:
         self.scheduler = pump.scheduler
         self.node = node
         self.metrics = metrics
+        self.cap = cap
         self.clock = clock
+        self.received = 0
+        """Requests to infer, refused ones included."""
+        self._overhead = Overhead()
         self._max_queue = max_queue
+        self.scheduler.overhead_s = self._overhead.allowance_s
         self._outlook = Outlook(self.scheduler, price=lambda: node.price, clock=clock)
         self._refusals = Refusals(self._outlook)
         self._planner = Planner(self._outlook, self._refusals)
@@ -94,6 +103,7 @@ class InferenceService:
             NotReadyError: The model is getting ready.
             ShedError: The queue is full.
         """
+        self.received += 1
         if not model.warm:
             raise NotReadyError(f"model {model.name} is getting ready", retry_after_s=1.0)
         scheduler = self.scheduler
@@ -135,8 +145,9 @@ class InferenceService:
         """Account for an answer whose first byte was written just now."""
         receipt = answer.receipt
         late_s = first_byte_s - ask.received_s - receipt.total_s
-        self.node.answered(overhead_s=receipt.batch_wait_s + receipt.answering_s + late_s)
-        self.scheduler.overhead_s = self.node.overhead.allowance_s
+        beside_s = receipt.batch_wait_s + receipt.answering_s + late_s
+        self._overhead = self._overhead.updated(max(beside_s, 0.0))
+        self.scheduler.overhead_s = self._overhead.allowance_s
         stages = self.metrics.stage
         stages("parse", receipt.parse_s)
         stages("queue", receipt.queue_s)
@@ -280,8 +291,8 @@ class InferenceService:
             or (isinstance(error, ShedError) and error.reason == "busy")
         )
         if too_late and self.scheduler.idle:
-            self.node.doubted()
-            self.scheduler.overhead_s = self.node.overhead.allowance_s
+            self._overhead = self._overhead.doubted()
+            self.scheduler.overhead_s = self._overhead.allowance_s
 
     def _counted(self, error: RequestError) -> RequestError:
         """Count a refusal."""

@@ -95,6 +95,12 @@ class Settings(BaseSettings):
     power_cap_w: float | None = Field(
         None, gt=0, description="Power that the node must keep under; never conceded"
     )
+    power_schedule: Path | None = Field(
+        None, description="JSON file with a schedule of the power cap; see docs/power.md"
+    )
+    cpufreq: Literal["off", "on"] = Field(
+        "off", description="Whether the processor's frequency follows the work"
+    )
     meter: MeterName = Field(
         "auto", description="Energy meter, see `sentryfuse meter`; auto is the best there is"
     )
@@ -134,6 +140,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_cap(self) -> Settings:
+        if self.power_cap_w is not None and self.power_schedule is not None:
+            raise ValueError("power_cap_w and power_schedule exclude each other")
         if self.power_cap_w is not None and self.power_cap_w <= self.idle_power_w:
             raise ValueError(
                 f"power_cap_w ({self.power_cap_w:g}) must be above "

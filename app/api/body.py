@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
+from starlette.requests import Request
 from starlette.types import Receive
 
-from app.errors import BodyTooLargeError, ClientGoneError, UnsupportedMediaError
+from app.api import diagnosis
+from app.api.payload import load_json
+from app.errors import (
+    BodyTooLargeError,
+    ClientGoneError,
+    UnsupportedMediaError,
+    WrongFieldError,
+)
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
@@ -67,6 +76,22 @@ async def read_body(headers: RawHeaders, receive: Receive, *, limit: int) -> byt
         if not message.get("more_body", False):
             return b"".join([*chunks, chunk]) if chunks else chunk
         chunks.append(chunk)
+
+
+async def read_object(request: Request, *, limit: int) -> dict[str, Any]:
+    """Read a body that is a JSON object.
+
+    Raises:
+        RequestError: It is too large, not JSON, or something else than an object.
+    """
+    headers = request.scope["headers"]
+    check_is_json(headers)
+    content = load_json(await read_body(headers, request.receive, limit=limit))
+    if not isinstance(content, dict):
+        raise WrongFieldError(
+            f"the body must be a JSON object, got {diagnosis.kind(content)}", field="body"
+        )
+    return content
 
 
 def _too_large(limit: int) -> BodyTooLargeError:

@@ -1,22 +1,19 @@
-"""The native API beside infer: models, variants, dry runs, samples and the power cap."""
+"""The native API beside infer: models, variants, dry runs and samples."""
 
 from __future__ import annotations
 
-import hmac
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Query, Request
-from pydantic import SecretStr
 from starlette.responses import Response
 
-from app.api import diagnosis, schemas
-from app.api.body import check_is_json, read_body
+from app.api import schemas
+from app.api.body import read_object
 from app.api.budgets import parse_budget
-from app.api.payload import load_json
 from app.api.render import card_json, option_json, plan_json
 from app.api.sample import sample_json
-from app.errors import UnauthorisedError, WrongFieldError
+from app.errors import WrongFieldError
 from app.inference.model import ServedModel
 from app.service import InferenceService
 from sentryfuse.errors import ConfigError
@@ -26,14 +23,13 @@ _BATCHES = (1, 4, 16)
 
 
 class NativeApi:
-    """Everything under /v1 but inference itself.
+    """Everything under /v1/models but inference itself.
 
     Args:
         service: What is described.
         default_model: Name of the model behind /v1/infer.
         max_batch: Most windows in one request.
         max_body_bytes: Longest body that is read.
-        admin_token: Asked of whoever sets the power cap; None asks nobody.
     """
 
     def __init__(
@@ -43,13 +39,11 @@ class NativeApi:
         default_model: str,
         max_batch: int,
         max_body_bytes: int,
-        admin_token: SecretStr | None,
     ) -> None:
         self._service = service
         self._default_model = default_model
         self._max_batch = max_batch
         self._max_body_bytes = max_body_bytes
-        self._admin_token = admin_token
 
     def router(self) -> APIRouter:
         """The routes."""
@@ -60,8 +54,6 @@ class NativeApi:
         add("/v1/models/{model}/variants", self.variants, response_model=schemas.VariantList)
         add("/v1/models/{model}/plan", self.plan, methods=["POST"], response_model=schemas.DryRun)
         add("/v1/models/{model}/sample", self.sample, response_class=Response)
-        add("/v1/power", self.power, response_model=schemas.PowerInfo)
-        add("/v1/power", self.set_power, methods=["PUT"], response_model=schemas.PowerInfo)
         return router
 
     async def models(self) -> dict[str, Any]:
@@ -120,7 +112,7 @@ class NativeApi:
         """
         served = self._service.model(model)
         wanted = parse_budget(request.scope["headers"])
-        content = await self._read_object(request)
+        content = await read_object(request, limit=self._max_body_bytes)
         presence = _presence(content, served)
         batch = self._batch(content)
         plan, options = await self._service.plan(served, presence, batch, wanted.budget)
@@ -149,36 +141,6 @@ class NativeApi:
             headers={"SentryFuse-Simulated": "true"},
         )
 
-    async def power(self) -> dict[str, Any]:
-        """Say what the node draws, and its cap."""
-        node, scheduler = self._service.node, self._service.scheduler
-        return {
-            "cap_w": node.gate.cap_w,
-            "power_w": round(node.power_w(), 4),
-            "idle_power_w": node.gate.idle_power_w,
-            "arrival_rate_hz": round(scheduler.arrivals.rate_hz(self._service.clock()), 3),
-            "energy_j": round(node.meter.joules(), 4),
-            "source": node.meter.source,
-            "quality": node.meter.quality,
-        }
-
-    async def set_power(self, request: Request) -> dict[str, Any]:
-        """Set the node's power cap, or lift it with null; it holds until the process ends."""
-        self._check_token(request)
-        content = await self._read_object(request)
-        gate = self._service.node.gate
-        cap = content.get("cap_w", ...)
-        is_number = isinstance(cap, int | float) and not isinstance(cap, bool)
-        if cap is not None and not (is_number and gate.idle_power_w < cap < 1e6):
-            raise WrongFieldError(
-                f"cap_w must be null, or watts above the idle power of {gate.idle_power_w:g} W, "
-                f"got {'nothing' if cap is ... else diagnosis.kind(cap)}",
-                field="cap_w",
-                idle_power_w=gate.idle_power_w,
-            )
-        gate.set_cap(None if cap is None else float(cap), self._service.clock())
-        return await self.power()
-
     def _summary(self, model: ServedModel) -> dict[str, Any]:
         return {
             "name": model.name,
@@ -187,17 +149,6 @@ class NativeApi:
             "ready": model.warm,
         }
 
-    async def _read_object(self, request: Request) -> dict[str, Any]:
-        headers = request.scope["headers"]
-        check_is_json(headers)
-        body = await read_body(headers, request.receive, limit=self._max_body_bytes)
-        content = load_json(body)
-        if not isinstance(content, dict):
-            raise WrongFieldError(
-                f"the body must be a JSON object, got {diagnosis.kind(content)}", field="body"
-            )
-        return content
-
     def _batch(self, content: dict[str, Any]) -> int:
         batch = content.get("batch", 1)
         if type(batch) is not int or not 1 <= batch <= self._max_batch:
@@ -205,14 +156,6 @@ class NativeApi:
                 f"batch must be a whole number from 1 to {self._max_batch}", field="batch"
             )
         return batch
-
-    def _check_token(self, request: Request) -> None:
-        if self._admin_token is None:
-            return
-        expected = f"Bearer {self._admin_token.get_secret_value()}".encode()
-        sent = request.headers.get("authorization", "").encode()
-        if not hmac.compare_digest(expected, sent):
-            raise UnauthorisedError("setting the power cap needs the admin token as Bearer token")
 
 
 def _presence(content: dict[str, Any], model: ServedModel) -> Presence:

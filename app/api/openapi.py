@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from app.api import schemas
 from app.api.errors import PROBLEM_TYPE, PROBLEMS
+from app.api.power_docs import power_body
 from app.api.sample import sample_json
 from sentryfuse.bundle import Bundle
 from sentryfuse.spec import ModelSpec
@@ -145,15 +146,9 @@ def _plan_request(spec: ModelSpec) -> dict[str, Any]:
 
 
 def _power_request(idle_power_w: float) -> dict[str, Any]:
-    schema = {
-        "type": "object",
-        "required": ["cap_w"],
-        "properties": {"cap_w": {"type": ["number", "null"], "exclusiveMinimum": idle_power_w}},
-    }
-    examples = {"no cap": {"cap_w": None}, "a cap": {"cap_w": round(idle_power_w + 10, 1)}}
     answer = {"$ref": _REFERENCE.format(model="PowerInfo")}
     return {
-        "requestBody": _json_body(schema, examples),
+        "requestBody": _json_body(*power_body(idle_power_w)),
         "responses": {
             "200": {
                 "description": "Power of the node",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -224,15 +224,26 @@ class InferAnswer(_Schema):
 
 
 class PowerInfo(_Schema):
-    """Power of the node."""
+    """Power of the node, and who pays for it."""
 
-    cap_w: float | None = Field(description="Never conceded; null for none")
-    power_w: float
+    cap_w: float | None = Field(description="Now; never conceded; null for none")
+    schedule: dict[str, Any] | None = Field(description="What the cap follows, as it was set")
+    tokens_j: float | None = Field(
+        description="Energy that the cap lets through now, a debt if negative; null without a cap"
+    )
+    power_w: float = Field(description="Mean of the last second")
     idle_power_w: float
-    arrival_rate_hz: float
-    energy_j: float = Field(description="Since the start")
+    arrival_rate_hz: float = Field(description="Requests served per second, over ten seconds")
+    energy_j: float = Field(description="Since the start: idle_j + requests_j + overhead_j")
+    idle_j: float
+    requests_j: float = Field(description="Charged to requests")
+    overhead_j: float = Field(description="Active energy that no request was charged for")
+    price_j_per_cpu_s: float = Field(description="What a CPU second of a request costs")
     source: str
     quality: Literal["measured", "modelled"]
+    covers: Literal["node", "process"] = Field(description="Whose work the meter sees")
+    faults: dict[str, int] = Field(description="How often the meter read what can't be")
+    failovers: int = Field(description="How often another meter had to take over")
 
 
 class ProblemDetails(BaseModel):

@@ -54,6 +54,17 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True)
+class Totals:
+    """All inferences since the start."""
+
+    energy_j: float = 0.0
+    """Active energy, reading requests excluded."""
+    windows: int = 0
+    pruned: float = 0.0
+    """Sum of the pruning ratios of the windows' variants."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Entry:
     """What the pump keeps of a request until it is over."""
 
@@ -100,10 +111,6 @@ class Pump:
         clock: Callable[[], float],
     ) -> None:
         self.scheduler = scheduler
-        self.cpu_s = 0.0
-        """CPU time of all inferences so far."""
-        self.energy_j = 0.0
-        """Active energy of all inferences so far."""
         self._workers = workers
         self._charge = charge
         self._metrics = metrics
@@ -112,11 +119,17 @@ class Pump:
         self._ids = itertools.count()
         self._entries: dict[int, _Entry] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._energy_j = self._pruned = 0.0
+        self._windows = 0
 
     @property
     def alive(self) -> bool:
         """Whether every worker thread runs."""
         return self._workers.alive
+
+    def totals(self) -> Totals:
+        """Return what ran so far."""
+        return Totals(self._energy_j, self._windows, self._pruned)
 
     def start(self) -> None:
         """Start the worker threads."""
@@ -243,8 +256,9 @@ class Pump:
         self.scheduler.finished(
             dispatch, latency_s=run.latency_s, energy_j=price * run.cpu_s, now_s=self._clock()
         )
-        self.cpu_s += run.cpu_s
-        self.energy_j += price * run.cpu_s
+        self._energy_j += price * run.cpu_s
+        self._windows += windows
+        self._pruned += windows * dispatch.offer.option.permille / 1000
         running.resident.meters.record(
             windows=windows, inference_s=run.latency_s, energy_j=energy_j
         )

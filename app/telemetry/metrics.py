@@ -7,7 +7,7 @@ that exist. One :class:`Metrics` belongs to one app; nothing is global.
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -22,6 +22,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from sentryfuse.energy import Fault, Quality
 from sentryfuse.presence import Presence
 from sentryfuse.variants import VariantCard
 
@@ -58,10 +59,18 @@ class NodeReading:
     """What the node reports when it is scraped."""
 
     energy_source: str
+    energy_quality: Quality
+    meter_faults: Mapping[Fault, int]
+    meter_failovers: int
     energy_j: float
+    energy_of_j: Mapping[str, float]
+    """By what it went into; adds up to all of it."""
     power_w: float
     power_cap_w: float | None
-    slowdown: float
+    power_tokens_j: float | None
+    """Energy that the cap lets through now, a debt if negative; None without a cap."""
+    slowdown: Mapping[str, float]
+    """What is observed over what the host profile says, of latency and of energy."""
     queue_depth: int
     ready: bool
     breaker_open: bool | None
@@ -204,9 +213,24 @@ class _NodeCollector(Collector):
         )
         energy.add_metric([node.energy_source], node.energy_j)
         yield energy
+        of = CounterMetricFamily(
+            "sentryfuse_energy_joules", "Energy of the node by what it went into", labels=["use"]
+        )
+        for use, joules in node.energy_of_j.items():
+            of.add_metric([use], joules)
+        yield of
+        yield from self._meter(node)
+        slowdown = GaugeMetricFamily(
+            "sentryfuse_slowdown_ratio",
+            "What is observed over what the host profile says",
+            labels=["of"],
+        )
+        for what, factor in node.slowdown.items():
+            slowdown.add_metric([what], factor)
+        yield slowdown
         gauges: tuple[tuple[str, str, Any], ...] = (
             ("power_cap_watts", "Power the node must keep under", node.power_cap_w),
-            ("slowdown_ratio", "Latency now over the host profile's", node.slowdown),
+            ("power_tokens_joules", "Energy that the cap lets through now", node.power_tokens_j),
             ("queue_depth", "Requests waiting for a core", node.queue_depth),
             ("ready", "Whether the service is ready", node.ready),
             ("redis_breaker_open", "Whether Redis is being left alone", node.breaker_open),
@@ -214,3 +238,22 @@ class _NodeCollector(Collector):
         for name, text, value in gauges:
             if value is not None:
                 yield GaugeMetricFamily(f"sentryfuse_{name}", text, value=float(value))
+
+    @staticmethod
+    def _meter(node: NodeReading) -> Iterator[Metric]:
+        info = GaugeMetricFamily(
+            "sentryfuse_meter_info", "How energy is known", labels=["source", "quality"]
+        )
+        info.add_metric([node.energy_source, node.energy_quality], 1)
+        yield info
+        faults = CounterMetricFamily(
+            "sentryfuse_meter_faults", "Readings of the meter that were odd", labels=["fault"]
+        )
+        for fault in get_args(Fault):
+            faults.add_metric([fault], node.meter_faults.get(fault, 0))
+        yield faults
+        yield CounterMetricFamily(
+            "sentryfuse_meter_failovers",
+            "How often another meter had to take over",
+            value=node.meter_failovers,
+        )

@@ -3,33 +3,85 @@ from __future__ import annotations
 import pytest
 
 from app.node import Node
-from app.scheduling.power_gate import PowerGate
-from sentryfuse.energy import CpuTimeMeter
+from sentryfuse.energy import CpuTimeMeter, ReplayMeter, Sample
+from tests.unit.clocks import Clock
 
 
-class Clock:
-    """Time that passes when it is told to."""
+class Bench:
+    """A node of one core on the CPU-time model: 3 W idle, 5 W for the core."""
 
-    def __init__(self) -> None:
-        self.now_s = 100.0
+    def __init__(self, cap_w: float | None = None) -> None:
+        self.clock, self.cpu = Clock(), Clock(0.0)
+        self.node = Node(
+            CpuTimeMeter(5.0, 3.0, clock=self.clock, cpu_clock=self.cpu),
+            power_cap_w=cap_w,
+            price_j_per_cpu_s=5.0,
+            cpu_clock=self.cpu,
+            clock=self.clock,
+        )
 
-    def __call__(self) -> float:
-        return self.now_s
+    def work(self, seconds: float, busy: float, inferences_j: float = 0.0) -> None:
+        """Let time pass with the core this busy, looking at the meter four times a second."""
+        for _ in range(round(seconds / 0.25)):
+            self.clock.pass_by(0.25)
+            self.cpu.pass_by(0.25 * busy)
+            self.node.tick(inferences_j)
 
 
-def make(clock: Clock, cpu: Clock) -> Node:
-    meter = CpuTimeMeter(5.0, 3.0, clock=clock, cpu_clock=cpu)
-    gate = PowerGate(cap_w=None, idle_power_w=3.0, now_s=clock())
-    return Node(meter, gate, watts_per_core=5.0, clock=clock)
+def test_power_is_the_mean_of_the_last_second() -> None:
+    bench = Bench()
+    assert bench.node.power_w == 3.0
+    bench.work(2.0, busy=1.0)
+    assert bench.node.power_w == pytest.approx(8.0)
+    bench.work(0.5, busy=0.0)
+    assert bench.node.power_w == pytest.approx(5.5)
+    bench.work(0.5, busy=0.0)
+    assert bench.node.power_w == pytest.approx(3.0)
 
 
-def test_power_is_what_was_drawn_since_the_last_reading() -> None:
-    clock, cpu = Clock(), Clock()
-    node = make(clock, cpu)
-    assert node.power_w() == 3.0
-    clock.now_s += 2
-    cpu.now_s += 1
-    assert node.power_w() == pytest.approx(3 + 5 * 0.5)
-    clock.now_s += 0.1
-    cpu.now_s += 0.1
-    assert node.power_w() == pytest.approx(3 + 5 * 0.5), "too soon for a new reading"
+def test_what_requests_are_charged_the_rest_and_idling_add_up_to_the_meter() -> None:
+    bench = Bench()
+    for _ in range(4):
+        assert bench.node.charge(0.1) == pytest.approx(0.5)
+        bench.work(0.25, busy=0.5)
+    accounts = bench.node.accounts
+    assert (accounts.idle_j, accounts.requests_j) == (pytest.approx(3.0), pytest.approx(2.0))
+    assert accounts.overhead_j == pytest.approx(0.5)
+    assert accounts.total_j == pytest.approx(bench.node.meter.joules())
+
+
+def test_power_that_no_inference_explains_leaves_less_for_inference() -> None:
+    quiet, noisy = Bench(cap_w=6.0), Bench(cap_w=6.0)
+    quiet.work(3.0, busy=0.0)
+    noisy.work(3.0, busy=0.3)
+    assert noisy.node.gate.refill_w < quiet.node.gate.refill_w - 1.0
+
+
+def test_power_that_inferences_explain_does_not() -> None:
+    bench = Bench(cap_w=6.0)
+    before_w = bench.node.gate.refill_w
+    joules = 0.0
+    for _ in range(12):
+        joules += 5.0 * 0.25 * 0.3
+        bench.work(0.25, busy=0.3, inferences_j=joules)
+    assert bench.node.gate.refill_w == pytest.approx(before_w, rel=0.05)
+
+
+def test_a_meter_that_moves_in_steps_is_judged_over_whole_steps() -> None:
+    clock = Clock()
+    samples = [Sample(float(second), 6.0 * second) for second in range(10)]
+    meter = ReplayMeter(samples, idle_power_w=3.0, clock=clock)
+    node = Node(meter, power_cap_w=None, price_j_per_cpu_s=5.0, cpu_clock=Clock(0.0), clock=clock)
+    shown = set()
+    for _ in range(16):
+        clock.pass_by(0.25)
+        node.tick(0.0)
+        shown.add(round(node.power_w, 6))
+    assert shown == {3.0, 6.0}, "idle until the first step, the mean from then on"
+
+
+def test_an_idle_power_that_the_meter_has_learnt_reaches_the_gate() -> None:
+    bench = Bench(cap_w=9.0)
+    bench.node.meter._idle_power_w = 4.0  # type: ignore[attr-defined]
+    bench.work(0.25, busy=0.0)
+    assert bench.node.gate.idle_power_w == 4.0

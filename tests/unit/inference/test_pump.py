@@ -204,7 +204,7 @@ def test_energy_is_shared_by_windows_and_reading_is_ones_own() -> None:
         assert three.inference_j == pytest.approx(3 * one.inference_j)
         assert one.inference_j + three.inference_j == pytest.approx(WATTS * one.run.cpu_s)
         assert one.reading_j == three.reading_j == pytest.approx(WATTS * 0.001)
-        whole_j = bench.pump.energy_j + 3 * WATTS * 0.001
+        whole_j = bench.pump.totals().energy_j + 3 * WATTS * 0.001
         assert bench.tally.energy_j == pytest.approx(whole_j)
 
     run(scenario)
@@ -249,3 +249,20 @@ def test_who_waits_for_energy_is_served_when_the_gate_opens() -> None:
         assert await answers(ticket) == [[1]]
 
     run(scenario, cap_w=3.1)
+
+
+def test_who_waits_for_energy_is_let_go_when_the_cap_is_lifted() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.slow.go.set()
+        gate = bench.scheduler.gate
+        gate.spend(0.0015, time.perf_counter())
+        gate.settle(0.0015, 0.04, time.perf_counter())  # a debt of more than a second
+        ticket = bench.send(1)
+        await asyncio.sleep(0.01)
+        assert bench.pump.waits(ticket)
+        gate.set_cap(None, time.perf_counter())
+        bench.pump.turn()
+        assert not bench.pump.waits(ticket)
+        assert await answers(ticket) == [[1]]
+
+    run(scenario, cap_w=3.04)

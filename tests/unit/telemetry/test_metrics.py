@@ -75,10 +75,15 @@ def test_the_node_is_read_once_for_each_scrape() -> None:
         readings.append(1)
         return NodeReading(
             energy_source="cpu-time",
+            energy_quality="modelled",
+            meter_faults={"wrap": 2},
+            meter_failovers=1,
             energy_j=5.0,
+            energy_of_j={"idle": 3.0, "requests": 1.5, "overhead": 0.5},
             power_w=4.0,
             power_cap_w=None,
-            slowdown=1.5,
+            power_tokens_j=None,
+            slowdown={"latency": 1.5, "energy": 0.75},
             queue_depth=2,
             ready=True,
             breaker_open=False,
@@ -91,7 +96,14 @@ def test_the_node_is_read_once_for_each_scrape() -> None:
     assert len(readings) == 1
     assert 'sentryfuse_node_power_watts{source="cpu-time"} 4.0' in text
     assert 'sentryfuse_node_energy_joules_total{source="cpu-time"} 5.0' in text
-    assert "sentryfuse_slowdown_ratio 1.5" in text
+    assert 'sentryfuse_energy_joules_total{use="requests"} 1.5' in text
+    assert 'sentryfuse_meter_info{quality="modelled",source="cpu-time"} 1.0' in text
+    assert 'sentryfuse_meter_faults_total{fault="wrap"} 2.0' in text
+    assert 'sentryfuse_meter_faults_total{fault="frozen"} 0.0' in text
+    assert "sentryfuse_meter_failovers_total 1.0" in text
+    assert 'sentryfuse_slowdown_ratio{of="latency"} 1.5' in text
+    assert 'sentryfuse_slowdown_ratio{of="energy"} 0.75' in text
     assert "sentryfuse_queue_depth 2.0" in text
     assert "sentryfuse_redis_breaker_open 0.0" in text
     assert "sentryfuse_power_cap_watts" not in text
+    assert "sentryfuse_power_tokens_joules" not in text

@@ -1,0 +1,146 @@
+"""Many requests at once over HTTP: shared batches, own answers, nobody left without one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+from functools import lru_cache
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from sentryfuse.presence import Presence
+from sentryfuse.variants import Variant, VariantBuilder
+from tests.bundles import random_bundle, small_spec
+from tests.integration.http_server import HttpService, StartHttp
+
+JSON = {"Content-Type": "application/json"}
+
+
+def send(
+    service: HttpService, bodies: list[dict[str, Any]], **headers: str
+) -> list[httpx.Response]:
+    """Send all at once, each on a connection of its own; answers in the order of the bodies."""
+    named = JSON | {name.replace("_", "-"): value for name, value in headers.items()}
+    contents = [json.dumps(body).encode() for body in bodies]
+
+    async def play() -> list[httpx.Response]:
+        limits = httpx.Limits(max_connections=len(bodies))
+        async with httpx.AsyncClient(
+            base_url=service.url, timeout=30, trust_env=False, limits=limits
+        ) as client:
+            posts = (client.post("/v1/infer", content=c, headers=named) for c in contents)
+            return await asyncio.gather(*posts)
+
+    return asyncio.run(play())
+
+
+@lru_cache
+def variant(presence: Presence) -> Variant:
+    builder = VariantBuilder(random_bundle(small_spec()))
+    return builder.build(builder.mask(presence, 0.5))
+
+
+def alone(content: dict[str, Any]) -> list[float]:
+    """Top probability of each window of a request, had it the library to itself."""
+    names = small_spec().modality_names
+    inputs = {name: np.array(rows, np.float32) for name, rows in content["inputs"].items()}
+    logits = variant(Presence.named(inputs, names)).run(inputs).astype(np.float64)
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    tops: list[float] = (exponentials / exponentials.sum(axis=1, keepdims=True)).max(1).tolist()
+    return tops
+
+
+def test_concurrent_requests_share_batches_and_each_gets_its_own_answer(
+    start_http: StartHttp,
+) -> None:
+    # A single ratio, so that load changes no answer.
+    service = start_http(ratios="0.5", warm_missing=4)
+    presences = [(), ("sensor_0", "sensor_3"), ("sensor_2",)]
+    bodies = [service.window(*presences[n % 3], batch=1 + n % 2, seed=n) for n in range(48)]
+    for _ in range(10):
+        answers = [response.json() for response in send(service, bodies)]
+        for body, answer in zip(bodies, answers, strict=True):
+            assert answer["plan"]["presence"] == list(body["inputs"]), "presences never mix"
+            tops = [prediction["probability"] for prediction in answer["predictions"]]
+            assert tops == pytest.approx(alone(body), abs=1e-4)
+        batches = [answer["receipt"]["batch"] for answer in answers]
+        if any(batch["requests"] > 1 for batch in batches):
+            break
+    else:
+        pytest.fail("48 requests at once, ten times over, and none shared a batch")
+    assert all(b["windows"] >= b["requests"] for b in batches)
+
+
+def test_in_a_strict_overload_every_request_is_answered_and_told_when_to_come_back(
+    start_http: StartHttp,
+) -> None:
+    service = start_http()
+    for _ in range(30):
+        service.infer()  # until it knows how fast this machine is
+    bodies = [service.window(seed=n) for n in range(60)]
+    responses = [
+        response
+        for _ in range(3)
+        for response in send(service, bodies, X_Latency_Budget_Ms="12", Prefer="handling=strict")
+    ]
+    refused = [r for r in responses if r.status_code != 200]
+    assert len(responses) == 180
+    assert {r.status_code for r in responses} <= {200, 422, 429, 504}
+    assert any(r.status_code == 200 for r in responses)
+    assert any(r.status_code == 429 for r in responses)
+    for response in (r for r in refused if r.status_code == 429):
+        assert int(response.headers["retry-after"]) >= 1
+        assert response.json()["reason"] == "busy"
+    reasons = ("busy", "deadline", "impossible")
+    counted = [service.metric("sentryfuse_shed_total", reason=reason) or 0 for reason in reasons]
+    assert sum(counted) == len(refused)
+    assert service.metric("sentryfuse_queue_depth") == 0
+
+
+def eventually(service: HttpService, name: str, value: float) -> None:
+    deadline = time.monotonic() + 10
+    while service.metric(name) != value:
+        assert time.monotonic() < deadline, f"{name} never was {value}"
+
+
+def test_a_client_that_leaves_while_it_waits_takes_its_request_along(
+    start_http: StartHttp,
+) -> None:
+    # 50 mJ each, says the profile, and the cap allows 60 a second: the second must wait for one.
+    service = start_http(ratios="0.9", power_cap_w=3.06)
+    assert service.infer().status_code == 200
+    body = json.dumps(service.window()).encode()
+    host, _, port = service.url.removeprefix("http://").partition(":")
+    head = f"POST /v1/infer HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        eventually(service, "sentryfuse_queue_depth", 1)
+    eventually(service, "sentryfuse_queue_depth", 0)
+    gone = {"model": "toy", "route": "/v1/infer", "code": "499"}
+    assert service.metric("sentryfuse_request_duration_seconds_count", **gone) == 1
+    time.sleep(1.2)
+    assert service.metric("sentryfuse_variant_inferences_total", ratio="0.9") == 1
+
+
+def test_the_cap_keeps_the_nodes_power_down_while_everybody_is_served(
+    start_http: StartHttp,
+) -> None:
+    # A hungry core, so that a small part of one is more than the cap allows.
+    service = start_http(watts_per_core=50, power_cap_w=6.0)
+    bodies = [service.window(seed=n) for n in range(8)]
+
+    def flood(seconds: float) -> float:
+        """Keep eight requests under way; return the node's mean power."""
+        before, began = service.client.get("/v1/power").json()["energy_j"], time.monotonic()
+        while time.monotonic() < began + seconds:
+            assert {r.status_code for r in send(service, bodies)} == {200}
+        after, ended = service.client.get("/v1/power").json()["energy_j"], time.monotonic()
+        return float((after - before) / (ended - began))
+
+    flood(3.0)
+    assert 4.0 < flood(3.0) < 6.0 * 1.05
