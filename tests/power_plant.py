@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from app.scheduling.power_gate import PowerGate
 
 _STEP_S = 0.005
-_PERIOD_S = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +21,7 @@ class Plant:
     gain: float = 1.0
     """Joules burnt for each predicted one."""
     meter_lag_s: float = 1.0
+    meter_period_s: float = 0.25
     told: bool = False
     """Whether requests settle on what they really burnt, or only the meter knows."""
     idle_power_w: float = 3.0
@@ -67,8 +67,9 @@ class Plant:
             burnt_j = self.gain * sum(min(left_j, most_j) for _, left_j in running)
             running = [(energy_j, max(left_j - most_j, 0.0)) for energy_j, left_j in running]
             trace.add(self.idle_power_w + neighbour_w + burnt_j / _STEP_S, neighbour_w, cap_w)
-            if step % round(_PERIOD_S / _STEP_S) == 0 and now_s > self.meter_lag_s + _PERIOD_S:
-                power_w, unattributed_w = trace.mean_w(now_s - self.meter_lag_s)
+            seen_s = now_s - self.meter_lag_s
+            if step % round(self.meter_period_s / _STEP_S) == 0 and seen_s > self.meter_period_s:
+                power_w, unattributed_w = trace.mean_w(seen_s, self.meter_period_s)
                 gate.observe(power_w, unattributed_w if self.attributed else 0.0, now_s)
         return trace
 
@@ -90,9 +91,9 @@ class Trace:
         self.neighbour_w.append(neighbour_w)
         self.cap_w.append(cap_w)
 
-    def mean_w(self, until_s: float) -> tuple[float, float]:
-        """Mean power and the neighbours' part of it over the meter's period."""
-        end, count = round(until_s / _STEP_S), round(_PERIOD_S / _STEP_S)
+    def mean_w(self, until_s: float, period_s: float) -> tuple[float, float]:
+        """Mean power and the neighbours' part of it over one period of the meter."""
+        end, count = round(until_s / _STEP_S), round(period_s / _STEP_S)
         part = slice(end - count, end)
         return sum(self.power_w[part]) / count, sum(self.neighbour_w[part]) / count
 

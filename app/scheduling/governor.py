@@ -17,8 +17,8 @@ _PROPORTIONAL = 0.15
 _TRIM_LEAST, _TRIM_MOST = -0.95, 1.0
 # The oldest meters that we read lag so far behind what was admitted.
 _METER_DELAY_S = 1.0
-# Refill that is used up to this part over the whole delay means that the bucket binds.
-_BINDS = 0.95
+# A bucket that has room for this part of its refill binds; the rest is lost between two looks.
+_BINDS = 0.8
 # A trim that nothing confirms is forgotten slowly, so that none can choke the node for ever.
 _FORGET_S = 60.0
 _FILTER_S = 1.0
@@ -29,7 +29,8 @@ class _Period:
     """What the loop knew over one period of the meter."""
 
     duration_s: float
-    target_w: float
+    targets_w: tuple[float, float]
+    """At its beginning and at its end."""
     use: float
 
 
@@ -87,7 +88,8 @@ class Governor:
         if not (math.isfinite(power_w) and math.isfinite(unattributed_w) and period_s > 0):
             return self
         target_w = _target_w(cap_w, idle_power_w)
-        recent = _latest((*self.recent, _Period(period_s, target_w, use)))
+        before_w = self.recent[-1].targets_w[1] if self.recent else target_w
+        recent = _latest((*self.recent, _Period(period_s, (before_w, target_w), use)))
         weight = min(period_s / _FILTER_S, 1.0)
         moved = replace(
             self,
@@ -143,14 +145,14 @@ def _latest(periods: tuple[_Period, ...]) -> tuple[_Period, ...]:
 def _bound(recent: tuple[_Period, ...]) -> bool:
     """Whether the bucket was binding for as long as a late reading may speak of."""
     covered_s = sum(period.duration_s for period in recent)
-    used_s = sum(period.duration_s * period.use for period in recent)
-    return covered_s >= _METER_DELAY_S + recent[-1].duration_s and used_s >= _BINDS * covered_s
+    seen = covered_s >= _METER_DELAY_S + recent[-1].duration_s
+    return seen and all(period.use >= _BINDS for period in recent)
 
 
 def _distance_w(power_w: float, recent: tuple[_Period, ...], dead_band_w: float) -> float:
     """How far power lies below (positive) or above (negative) all targets it may speak of."""
-    highest_w = max(period.target_w for period in recent)
-    lowest_w = min(period.target_w for period in recent)
+    highest_w = max(max(period.targets_w) for period in recent)
+    lowest_w = min(min(period.targets_w) for period in recent)
     if power_w > highest_w + dead_band_w:
         return highest_w - power_w
     if power_w < lowest_w - dead_band_w:

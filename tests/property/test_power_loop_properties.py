@@ -18,12 +18,22 @@ caps = st.floats(4.5, 9.0)
 
 
 @simulated
-@given(gain=gains, lag_s=lags, told=st.booleans(), steps=st.tuples(caps, caps, caps))
+@given(
+    gain=gains,
+    lag_s=lags,
+    period_s=st.sampled_from([0.25, 0.5, 1.0]),
+    told=st.booleans(),
+    steps=st.tuples(caps, caps, caps),
+)
 def test_a_cap_stepped_up_and_down_is_kept_within_five_seconds(
-    gain: float, lag_s: float, told: bool, steps: tuple[float, ...]
+    gain: float, lag_s: float, period_s: float, told: bool, steps: tuple[float, ...]
 ) -> None:
     plant = Plant(
-        gain=gain, meter_lag_s=lag_s, told=told, cap_w=lambda now_s: steps[int(now_s // 12)]
+        gain=gain,
+        meter_lag_s=lag_s,
+        meter_period_s=period_s,
+        told=told,
+        cap_w=lambda now_s: steps[int(now_s // 12)],
     )
     trace = plant.run(36)
     for began_s in (0, 12, 24):

@@ -18,16 +18,17 @@ def after(
     unattributed_w: float = 0.0,
     cap_w: float = CAP_W,
     governor: Governor | None = None,
+    period_s: float = 0.25,
 ) -> Governor:
     governor = governor or Governor()
-    for _ in range(round(seconds * 4)):
+    for _ in range(round(seconds / period_s)):
         governor = governor.updated(
             cap_w=cap_w,
             idle_power_w=IDLE_W,
             power_w=power_w,
             unattributed_w=unattributed_w,
             use=use,
-            period_s=0.25,
+            period_s=period_s,
         )
     return governor
 
@@ -96,6 +97,19 @@ def test_readings_that_are_older_than_a_step_of_the_cap_are_no_error() -> None:
     stepped = after(1, power_w=TARGET_W, cap_w=5.0, governor=steady)
     assert stepped.trim == 0.0
     assert after(1, power_w=TARGET_W, cap_w=5.0, governor=stepped).trim < -0.1
+
+
+def test_a_slow_meter_may_still_speak_of_the_period_before_the_step() -> None:
+    steady = after(5, power_w=TARGET_W, period_s=1.0)
+
+    stepped = after(2, power_w=TARGET_W, cap_w=5.0, governor=steady, period_s=1.0)
+    assert stepped.trim == 0.0
+
+
+def test_refill_lost_between_two_looks_at_the_bucket_does_not_hide_that_it_binds() -> None:
+    trimmed = after(3, power_w=10.5)
+
+    assert after(4, power_w=7.0, use=0.85, governor=trimmed).trim > trimmed.trim * 0.8
 
 
 def test_a_trim_holds_under_another_cap() -> None:
