@@ -66,9 +66,11 @@ def _power(
         if cap_w is not None and to_s > from_s:
             axes.hlines(cap_w, from_s, to_s, color=_INK, linewidth=1.5)
             axes.fill_between([from_s, to_s], cap_w, (1 + BAND) * cap_w, color=_FAINT, alpha=0.4)
-    axes.axhline(settings["idle_power_w"], color=_FAINT, linestyle=":")
+    idle_w = settings["idle_power_w"]
+    axes.axhline(idle_w, color=_FAINT, linestyle=":")
+    axes.annotate("idle", (end_s, idle_w), color=_INK, ha="right", va="bottom")
     axes.set_ylabel("node power, W")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(bottom=0.9 * idle_w)
     axes.set_title(
         f"Mean power of each second (blue) under a stepped cap (black, + 5 % grey) at "
         f"{settings['rate_hz']:.0f} requests/s",

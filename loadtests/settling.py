@@ -15,6 +15,7 @@ _STEP_S = 0.25
 """How finely settling times are told; each is judged by the mean of the second that follows."""
 _KEPT_S = 3.0
 _SHORTEST_S = 5.0
+_SLACK_S = 0.1  # a step is made when the server confirms it, some milliseconds late
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def phases(
             continue
         seconds = tuple(
             Second(from_s + i, mean_power_w(samples, from_s + i, from_s + i + 1))
-            for i in range(int(to_s - from_s))
+            for i in range(int(to_s - from_s + _SLACK_S))
         )
         known = from_s - samples[0].at_s >= 1
         before_w = mean_power_w(samples, from_s - 2, from_s) if known else seconds[0].power_w
