@@ -19,7 +19,7 @@ from sentryfuse.learn.backbones import Backbone, build_backbone
 from sentryfuse.learn.curriculum import PresenceCurriculum
 from sentryfuse.learn.gate import SentryGate
 from sentryfuse.learn.losses import alignment, binarisation, distillation
-from sentryfuse.learn.saliency import SaliencyTeacher, first_order
+from sentryfuse.learn.saliency import SALIENCIES, SaliencyTeacher
 from sentryfuse.learn.settings import TrainingSettings
 from sentryfuse.presence import Presence
 from sentryfuse.pruning import select_units
@@ -157,7 +157,7 @@ class Trainer:
         """
         scale = None if self.settings.elastic else scores
         virtual = None
-        if self._steps % _SALIENCY_EVERY == 0:
+        if self.settings.teacher != "none" and self._steps % _SALIENCY_EVERY == 0:
             virtual = torch.ones(len(label), self._inventory.num_units, requires_grad=True)
             scale = virtual if scale is None else virtual * scale
         self._steps += 1
@@ -170,7 +170,8 @@ class Trainer:
             return loss.detach(), logits.detach()
         loss.backward(retain_graph=True)  # type: ignore[no-untyped-call]
         if virtual.grad is not None:
-            self._teacher.update(presence, first_order(virtual.grad))
+            saliency = SALIENCIES[self.settings.teacher]
+            self._teacher.update(presence, saliency(virtual.grad))
         # Only now, since a unit counts for what it is worth to the task, not to the routers.
         if router_loss.requires_grad:
             router_loss.backward(retain_graph=keep_graph)  # type: ignore[no-untyped-call]
@@ -188,7 +189,7 @@ class Trainer:
         """Train through a hard mask of random ratio, taught by the full pass.
 
         Forward uses the mask, backward goes straight through to the scores, so the gate learns
-        from what pruning really costs.
+        from what pruning really costs (unless ``straight_through`` is off).
         """
         settings, rng = self.settings, self._numpy_rng
         noise = _MASK_NOISE * max(0.0, 1 - 2 * progress)
@@ -196,7 +197,8 @@ class Trainer:
         ratio = settings.max_ratio * rng.random()
         keep = select_units(shaken, self._inventory, presence, ratio)
         hard = torch.from_numpy(keep.astype(np.float32))
-        logits: Tensor = self.model.backbone(inputs, hard + scores - scores.detach())
+        scale = hard + scores - scores.detach() if settings.straight_through else hard
+        logits: Tensor = self.model.backbone(inputs, scale)
         label_loss = F.cross_entropy(logits, label, label_smoothing=settings.label_smoothing)
         return (
             settings.distil_weight * distillation(logits, full_logits)

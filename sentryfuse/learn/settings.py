@@ -11,6 +11,8 @@ from typing import Any
 from sentryfuse.errors import ConfigError
 from sentryfuse.spec import BackboneSpec
 
+TEACHERS = ("first_order", "fisher", "none")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentSettings:
@@ -48,6 +50,10 @@ class TrainingSettings:
     """Largest pruning ratio of an elastic step."""
     distil_weight: float = 0.7
     """Weight of the full pass's answer in an elastic step; the label has the rest."""
+    teacher: str = "first_order"
+    """Saliency that the gate is aligned with: ``first_order``, ``fisher`` or ``none``."""
+    straight_through: bool = True
+    """Let the pruned pass of an elastic step train the gate, through the hard mask."""
     align_weight: float = 0.1
     binarise_weight: float = 0.05
     router_weight: float = 0.01
@@ -65,6 +71,13 @@ class TrainingSettings:
         for name in ("max_ratio", "ema_decay", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"training.{name} must be in [0, 1), got {getattr(self, name)}")
+        if self.teacher not in TEACHERS:
+            raise ConfigError(f"training.teacher must be one of {TEACHERS}, got {self.teacher!r}")
+        if self.teacher == "none" and self.elastic and not self.straight_through:
+            raise ConfigError(
+                "the gate would learn from nothing: training.teacher is 'none' and "
+                "training.straight_through is off"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

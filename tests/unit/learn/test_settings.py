@@ -31,6 +31,8 @@ def test_what_a_recipe_leaves_out_keeps_its_default() -> None:
         ({"training": {"augment": {"flip": True}}}, "'flip'"),
         ({"training": {"epochs": 0}}, "epochs"),
         ({"training": {"max_ratio": 1.0}}, "max_ratio"),
+        ({"training": {"teacher": "oracle"}}, "'oracle'"),
+        ({"training": {"teacher": "none", "straight_through": False}}, "learn from nothing"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(data: dict, named: str) -> None:

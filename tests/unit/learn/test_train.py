@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +10,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch (extra: train)")
 
 from sentryfuse.bundle import read_bundle  # noqa: E402
+from sentryfuse.data.normalise import fit_normalisation  # noqa: E402
+from sentryfuse.data.windows import load_windows  # noqa: E402
 from sentryfuse.errors import ConfigError  # noqa: E402
+from sentryfuse.learn.loop import Trainer  # noqa: E402
 from sentryfuse.learn.settings import Recipe  # noqa: E402
-from sentryfuse.learn.train import TrainingProgress, train_bundle  # noqa: E402
+from sentryfuse.learn.train import TrainingProgress, model_spec, train_bundle  # noqa: E402
 from sentryfuse.presence import Presence  # noqa: E402
 
 SMALL = {
@@ -94,6 +99,37 @@ def test_a_run_of_another_recipe_is_not_resumed(data: Path, tmp_path: Path) -> N
     train_bundle(data, tmp_path / "a", recipe(epochs=1), run_dir=tmp_path / "run")
     with pytest.raises(ConfigError, match="another recipe"):
         train_bundle(data, tmp_path / "b", recipe(epochs=2), run_dir=tmp_path / "run", resume=True)
+
+
+def test_a_run_from_before_a_setting_existed_is_resumed(data: Path, tmp_path: Path) -> None:
+    out, run_dir = tmp_path / "a", tmp_path / "run"
+    train_bundle(data, out, recipe(epochs=1), run_dir=run_dir)
+    log = json.loads((run_dir / "run.json").read_text())
+    del log["recipe"]["training"]["teacher"]
+    (run_dir / "run.json").write_text(json.dumps(log))
+    train_bundle(data, out, recipe(epochs=1), run_dir=run_dir, resume=True)
+    assert read_bundle(out).training["recipe"]["training"]["teacher"] == "first_order"
+
+
+TEACHINGS = {
+    "first order": {},
+    "Fisher": {"teacher": "fisher"},
+    "pruned pass alone": {"teacher": "none"},
+    "first order alone": {"straight_through": False},
+}
+
+
+def test_every_way_to_teach_the_gate_gives_other_scores(data: Path) -> None:
+    windows = load_windows(data)
+    scores = []
+    for settings in TEACHINGS.values():
+        chosen = recipe(learning_rate=1e-2, align_weight=1.0, binarise_weight=0.0, **settings)
+        spec, normalisation = model_spec(windows, chosen), fit_normalisation(windows)
+        trainer = Trainer(spec, chosen.training, windows, normalisation)
+        trainer.run_epoch()
+        scores.append(trainer.model.gate(Presence.full(2)).detach().numpy())
+    for one, other in combinations(scores, 2):
+        assert not np.allclose(one, other, atol=1e-3)
 
 
 def test_training_without_elastic_steps_trains_the_gate_through_soft_scores(

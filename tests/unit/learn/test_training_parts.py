@@ -10,7 +10,7 @@ from sentryfuse.learn.augment import Augmenter, random_rotations, shift_in_time 
 from sentryfuse.learn.curriculum import PresenceCurriculum  # noqa: E402
 from sentryfuse.learn.gate import SentryGate  # noqa: E402
 from sentryfuse.learn.losses import alignment, binarisation, distillation  # noqa: E402
-from sentryfuse.learn.saliency import SaliencyTeacher, first_order  # noqa: E402
+from sentryfuse.learn.saliency import SaliencyTeacher, first_order, fisher  # noqa: E402
 from sentryfuse.learn.settings import AugmentSettings  # noqa: E402
 from sentryfuse.presence import Presence, all_presences  # noqa: E402
 from sentryfuse.spec import Normalisation  # noqa: E402
@@ -45,6 +45,11 @@ def test_saliency_of_a_unit_predicts_what_removing_it_does_to_a_linear_loss() ->
     virtual = torch.ones(2, 2, requires_grad=True)
     (activations * virtual).sum().backward()
     torch.testing.assert_close(first_order(virtual.grad), activations.abs().mean(dim=0))
+
+
+def test_fisher_is_the_mean_squared_gradient_of_the_virtual_scale() -> None:
+    gradient = torch.tensor([[1.0, -2.0], [-3.0, 2.0]])
+    torch.testing.assert_close(fisher(gradient), torch.tensor([5.0, 4.0]))
 
 
 def test_the_largest_unit_of_every_layer_counts_one() -> None:
