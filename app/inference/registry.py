@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.storage import MaskKey
-from app.telemetry.metrics import Metrics, VariantMeters
+from app.telemetry.metrics import Metrics
+from app.telemetry.variants import VariantMeters
 from sentryfuse.presence import Presence
 from sentryfuse.pruning import Mask
 from sentryfuse.variants import Variant, VariantBuilder

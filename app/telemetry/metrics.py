@@ -22,6 +22,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from app.telemetry.variants import VariantMeters, variants_text
 from sentryfuse.energy import Fault, Quality
 from sentryfuse.presence import Presence
 from sentryfuse.variants import VariantCard
@@ -31,27 +32,8 @@ _SECONDS = (
     *(0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075),
     *(0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
 )
-_VARIANT = ("model", "presence", "ratio")
 Stage = Literal["parse", "build", "queue", "batch", "inference", "overhead"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
-
-
-@dataclass(frozen=True, slots=True)
-class VariantMeters:
-    """The counters of one variant, looked up once."""
-
-    inferences: Counter
-    seconds: Histogram
-    joules: Counter
-    flops: Counter
-    flops_each: int
-
-    def record(self, *, windows: int, inference_s: float, energy_j: float) -> None:
-        """Count one run of the variant."""
-        self.inferences.inc(windows)
-        self.seconds.observe(inference_s)
-        self.joules.inc(energy_j)
-        self.flops.inc(self.flops_each * windows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,33 +96,10 @@ class Metrics:
             registry=registry,
         )
         self._shown: Tally[tuple[str, str, str]] = Tally()
-        self._register_variants()
+        self._variants: dict[tuple[str, Presence, int], VariantMeters] = {}
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
         return Counter(f"sentryfuse_{name}", text, labels, registry=self.registry)
-
-    def _register_variants(self) -> None:
-        def gauge(name: str, text: str) -> Gauge:
-            return Gauge(f"sentryfuse_variant_{name}", text, _VARIANT, registry=self.registry)
-
-        self._flops = gauge("flops", "Operations of one window")
-        self._parameters = gauge("parameters", "Weights of the variant")
-        self._memory = gauge("memory_bytes", "Size of the variant's graph")
-        self._accuracy = gauge("expected_accuracy_ratio", "Accuracy on validation data")
-        self._seconds = Histogram(
-            "sentryfuse_variant_inference_seconds",
-            "Time of one inference",
-            _VARIANT,
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self._joules = self._counter("variant_energy_joules", "Active energy", _VARIANT)
-        self._inferences = self._counter("variant_inferences", "Windows answered", _VARIANT)
-        self._flops_total = self._counter("flops", "Operations carried out", _VARIANT)
-        self._of_variants: tuple[Gauge | Counter | Histogram, ...] = (
-            *(self._flops, self._parameters, self._memory, self._accuracy),
-            *(self._seconds, self._joules, self._inferences, self._flops_total),
-        )
 
     def stage(self, stage: Stage, seconds: float) -> None:
         """Record the time that a request spent in one stage."""
@@ -150,28 +109,17 @@ class Metrics:
         self, model: str, card: VariantCard, modalities: tuple[str, ...]
     ) -> VariantMeters:
         """Show a variant that is now in memory and return its counters."""
-        labels = _labels(model, card.presence, card.permille)
-        self._flops.labels(*labels).set(card.flops)
-        self._parameters.labels(*labels).set(card.parameters)
-        self._memory.labels(*labels).set(card.memory_bytes)
-        self._accuracy.labels(*labels).set(card.expected_accuracy)
-        shown = (model, card.presence.hex, ",".join(card.presence.names(modalities)))
+        shown = _shown(model, card, modalities)
         self._shown[shown] += 1
         self._presence.labels(*shown).set(1)
-        return VariantMeters(
-            inferences=self._inferences.labels(*labels),
-            seconds=self._seconds.labels(*labels),
-            joules=self._joules.labels(*labels),
-            flops=self._flops_total.labels(*labels),
-            flops_each=card.flops,
-        )
+        meters = VariantMeters(model, card, _SECONDS)
+        self._variants[model, card.presence, card.permille] = meters
+        return meters
 
     def variant_dropped(self, model: str, card: VariantCard, modalities: tuple[str, ...]) -> None:
         """Forget a variant that left memory; should it return, its counters start anew."""
-        labels = _labels(model, card.presence, card.permille)
-        for metric in self._of_variants:
-            metric.remove(*labels)
-        shown = (model, card.presence.hex, ",".join(card.presence.names(modalities)))
+        del self._variants[model, card.presence, card.permille]
+        shown = _shown(model, card, modalities)
         self._shown[shown] -= 1
         if not self._shown[shown]:
             del self._shown[shown]
@@ -183,11 +131,11 @@ class Metrics:
 
     def render(self) -> bytes:
         """Write everything in Prometheus' text format."""
-        return generate_latest(self.registry)
+        return generate_latest(self.registry) + variants_text([*self._variants.values()]).encode()
 
 
-def _labels(model: str, presence: Presence, permille: int) -> tuple[str, str, str]:
-    return model, presence.hex, f"{permille / 1000:g}"
+def _shown(model: str, card: VariantCard, modalities: tuple[str, ...]) -> tuple[str, str, str]:
+    return model, card.presence.hex, ",".join(card.presence.names(modalities))
 
 
 class _NodeCollector(Collector):

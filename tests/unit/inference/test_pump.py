@@ -17,7 +17,8 @@ from app.scheduling import Budget
 from app.scheduling.dispatch import Dropped, Limits
 from app.scheduling.power_gate import PowerGate
 from app.scheduling.scheduler import Scheduler
-from app.telemetry.metrics import Metrics, VariantMeters
+from app.telemetry.metrics import Metrics
+from app.telemetry.variants import VariantMeters
 from sentryfuse.presence import Presence
 from sentryfuse.variants import Variant
 from tests.unit.lineups import ALL, Held, lineup

@@ -13,6 +13,7 @@ from sentryfuse.presence import Presence
 from sentryfuse.pruning import Mask
 from sentryfuse.variants import Variant, VariantBuilder
 from tests.bundles import random_bundle
+from tests.scrapes import scraped
 
 FULL = Presence.full(5)
 ONE = Presence.of([0], 5)
@@ -49,7 +50,7 @@ class Bench:
 
     def metric(self, name: str, presence: Presence, ratio: str) -> float | None:
         labels = {"model": "toy", "presence": presence.hex, "ratio": ratio}
-        return self.metrics.registry.get_sample_value(name, labels)
+        return scraped(self.metrics.render()).get((name, frozenset(labels.items())))
 
 
 def run(scenario: Callable[[Bench], Awaitable[None]], limit: int = 8) -> None:

@@ -5,6 +5,7 @@ import pytest
 from app.telemetry.metrics import Metrics, NodeReading
 from sentryfuse.presence import Presence
 from sentryfuse.variants import VariantCard
+from tests.scrapes import scraped
 
 NAMES = ("left", "right")
 
@@ -26,7 +27,7 @@ def card(presence: Presence, permille: int) -> VariantCard:
 
 
 def read(metrics: Metrics, name: str, **labels: str) -> float | None:
-    return metrics.registry.get_sample_value(f"sentryfuse_{name}", labels)
+    return scraped(metrics.render()).get((f"sentryfuse_{name}", frozenset(labels.items())))
 
 
 BOTH, ONE = Presence.full(2), Presence.of([0], 2)
