@@ -123,7 +123,7 @@ class SlackFit(_Rival):
         self._buckets: WeakKeyDictionary[Menu, tuple[_Tuple, ...]] = WeakKeyDictionary()
 
     def choose(self, view: View) -> Offer | None:
-        """Return the bucket's variant for as many as wait, or None if no bucket is in time."""
+        """Return the bucket's variant for as many as wait; below all buckets, the quickest."""
         buckets = self._buckets.get(view.menu)
         if buckets is None:
             buckets = self._buckets[view.menu] = _fill_buckets(view.menu)
@@ -134,7 +134,7 @@ class SlackFit(_Rival):
             default=None,
         )
         if chosen is None:
-            return None
+            return min(_in_time(view), key=lambda o: o.latency_s, default=None)
         return _largest(
             o
             for o in view.offers

@@ -18,7 +18,7 @@ from app.scheduling.fair_slack import Policy
 from app.scheduling.menu import Menu
 from app.scheduling.power_gate import PowerGate
 from app.scheduling.scheduler import Scheduler
-from app.scheduling.types import Budget, Request
+from app.scheduling.types import Budget, Request, VariantCost
 from sentryfuse.bench.policies.node import Node
 from sentryfuse.bench.policies.traces import Trace
 
@@ -103,6 +103,7 @@ class _World:
         error = trace.profile_error
         self._told: dict[Hashable, Menu] = {b: node.menu(b, error) for b in node.ladders}
         self._true: dict[Hashable, Menu] = {b: node.menu(b) for b in node.ladders}
+        self._known: dict[tuple[object, ...], VariantCost] = {}
         self._budget = Budget(latency_s=trace.deadline_s, strict=True)
         self._gate = PowerGate(cap_w=trace.caps[0][1], idle_power_w=node.idle_power_w, now_s=0.0)
         self._scheduler = Scheduler(
@@ -207,15 +208,7 @@ class _World:
 
     def _start(self, dispatch: Dispatch, now_s: float) -> None:
         told = dispatch.offer
-        windows = tuple(request.windows for request in dispatch.requests)
-        offers = self._true[dispatch.requests[0].group].offers(windows, dispatch.cores)
-        truth = next(
-            o.option
-            for o in offers
-            if o.requests == told.requests
-            and o.option.permille == told.option.permille
-            and o.option.cores == dispatch.cores
-        )
+        truth = self._truth(dispatch)
         scatter = self._scatter[self._draws % _SCATTER_DRAWS]
         self._draws += 1
         energy_j = truth.energy_j * scatter
@@ -231,6 +224,22 @@ class _World:
                 waiting=self._scheduler.waiting,
             )
         )
+
+    def _truth(self, dispatch: Dispatch) -> VariantCost:
+        """What a dispatch really takes, before scatter and neighbours."""
+        group, chosen = dispatch.requests[0].group, dispatch.offer
+        windows = tuple(request.windows for request in dispatch.requests)
+        key = (group, windows, chosen.option.permille, dispatch.cores)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = next(
+                offer.option
+                for offer in self._true[group].offers(windows, dispatch.cores)
+                if offer.requests == chosen.requests
+                and offer.option.permille == chosen.option.permille
+                and offer.option.cores == dispatch.cores
+            )
+        return found
 
     def _end_s(self, now_s: float, work_s: float) -> float:
         """When so much work is done that begins now, a neighbour's stretches included."""
