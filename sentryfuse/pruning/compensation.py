@@ -110,19 +110,20 @@ def refit(moments: Moments, start: Projection, ridge: float = 1e-3) -> Projectio
 
 
 def fit_scales(
-    moments: Moments, projection: Projection, unit_width: int, damp: float = 1.0
+    moments: Moments, projection: Projection, unit_width: int, damp: float = 1e-3
 ) -> FloatArray:
     """One factor for each unit, so that the sum of scaled units says what the block said.
 
     Mask tuning of Kwon et al. (2022, section 4.3): with A the units' outputs as columns, solve
-    ``A^T A s = A^T (y - b)``. They run LSMR on ``s - 1`` with damping 1 on these normal
-    equations; this is the point that LSMR runs to, by eigenvalues.
+    ``A^T A s = A^T (y - b)``. They run LSMR on ``s - 1``, with damping, on these normal
+    equations; this is the point that LSMR runs to, by eigenvalues. Their damping is 1, next to
+    nothing for their data; ours is relative, and so the same for few small windows and for many.
 
     Args:
         moments: Of the units that stay, and of what the whole block should say.
         projection: The block's own, over the same features.
         unit_width: Features of one unit.
-        damp: LSMR's damping, against the squared eigenvalues of ``A^T A``.
+        damp: Directions with eigenvalues of ``A^T A`` below this part of their mean are left.
 
     Returns:
         ``[units]``; 1 leaves a unit as it is.
@@ -133,7 +134,8 @@ def fit_scales(
     normal = _sum_units(_sum_units((weight.T @ weight) * moments.gram, unit_width).T, unit_width)
     right = _sum_units((weight.T * target).sum(axis=1), unit_width) - normal.sum(axis=1)
     values, vectors = np.linalg.eigh(normal)
-    shrink = values / (values**2 + damp**2)
+    floor = max(damp * float(values.mean()), np.finfo(np.float64).tiny ** 0.5)
+    shrink = values / (values**2 + floor**2)
     scales: FloatArray = 1.0 + vectors @ (shrink * (vectors.T @ right))
     return scales
 
