@@ -98,9 +98,9 @@ class Menu:
             found = self._least_core_s[key] = min(offer.core_s for offer in offers)
         return found
 
-    def least_energy_j(self, windows: int, permilles: frozenset[int] | None = None) -> float:
-        """Least energy of one request on its own."""
-        return min(offer.energy_j for offer in self.offers((windows,), 1, permilles))
+    def least_window_j(self, most_windows: int) -> float:
+        """Least energy of one window, at the batch that suits the smallest variant best."""
+        return min(offer.energy_j for offer in self.offers((1,) * most_windows))
 
     def _list(
         self, windows: tuple[int, ...], cores: int, permilles: frozenset[int] | None

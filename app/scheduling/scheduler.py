@@ -21,6 +21,9 @@ from app.scheduling.power_gate import PowerGate
 from app.scheduling.types import Request
 
 _POWER_HORIZON_S = 1.0
+_SAVING = 0.5
+_SHORTEST_SAVING_S = 0.0005
+_LONGEST_SAVING_S = 0.25  # of waiting for joules where no deadline says how long is too long
 
 
 class Scheduler:
@@ -84,7 +87,7 @@ class Scheduler:
         Raises:
             ValueError: A request with this id waits already.
         """
-        self._load.record(now_s, request.windows)
+        self._load.record(now_s, request.windows, request.deadline_s - now_s)
         refused = self._refusal(request, now_s)
         if refused is None:
             patience_s = request.received_s + self._limits.patience_s
@@ -196,10 +199,11 @@ class Scheduler:
     def _refusal_for_power(self, request: Request, menu: Menu, now_s: float) -> Refused | None:
         if self.gate.cap_w is None:
             return None
-        energy_j = menu.least_energy_j(request.windows) * self.estimator.energy.mean
+        energy_j = menu.least_window_j(self._most_batch) * request.windows
+        energy_j *= self.estimator.energy.mean
         longest_s = self._limits.patience_s
         if request.deadline_s < math.inf:
-            longest_s = min(longest_s, max(request.deadline_s - now_s, 0.0))
+            longest_s = min(longest_s, _SAVING * max(request.deadline_s - now_s, 0.0))
         wait_s = self.gate.wait_s(energy_j, now_s)
         if self.waiting and wait_s < math.inf:
             owed_j = energy_j * (self.waiting + 1) - self.gate.tokens_j(now_s)
@@ -265,7 +269,13 @@ class Scheduler:
         rate_hz = self._load.rate_hz(now_s)
         if not late:
             cores = max(self._limits.cores - rate_hz * self.overhead_core_s, 0.5)
-            pace = pace_s(lanes, rate_hz=rate_hz, cores=cores, now_s=answered_s)
+            pace = pace_s(
+                lanes,
+                rate_hz=rate_hz,
+                budget_s=self._load.budget_s,
+                cores=cores,
+                now_s=answered_s,
+            )
         return View(
             request=head,
             offers=menu.offers(windows, self._free if alone else 1, head.permilles),
@@ -284,27 +294,25 @@ class Scheduler:
     def _through_gate(
         self, lanes: Lanes, lane: Lane, offer: Offer, view: View, now_s: float
     ) -> Dispatch | None:
-        """Run the offer if the power cap has the joules; else something smaller, else wait."""
+        """Run the offer if the power cap has the joules; else wait for them, else something less.
+
+        While joules are short and not cores, waiting costs nobody anything: those who arrive
+        meanwhile make the batch larger and each window cheaper. So it lasts as long as the head
+        can afford.
+        """
+        if (until_s := self._saves_until_s(offer, view)) > now_s:
+            self._wake_s = until_s
+            return None
         factor = self.estimator.energy.mean
         if not self.gate.admits(offer.option.energy_j * factor, now_s):
-            permille = None if self.policy.concedes else offer.option.permille
-            strict = view.request.budget.strict
-            allowed = [
-                o
-                for o in view.offers
-                if permille in (None, o.option.permille) and not (strict and view.breaks(o))
-            ]
-            affordable = [o for o in allowed if self.gate.admits(o.option.energy_j * factor, now_s)]
-            if not affordable:
-                least_j = (
-                    min(o.option.energy_j for o in allowed) * factor
-                )  # the offer is among them
-                self._wake_s = now_s + self.gate.wait_s(least_j, now_s)
+            offer = self._instead(offer, view, factor, now_s)
+            energy_j = offer.option.energy_j * factor
+            if not self.gate.admits(energy_j, now_s):
+                self._wake_s = now_s + max(self.gate.wait_s(energy_j, now_s), _SHORTEST_SAVING_S)
                 too_late_s = math.nextafter(lane.line[0][0], math.inf)
                 if too_late_s > now_s:  # whoever can't be served must hear of it then
                     self._wake_s = min(self._wake_s, too_late_s)
                 return None
-            offer = min(affordable, key=lambda o: (o.energy_j, o.order))
         predicted_j = offer.option.energy_j * factor
         self.gate.spend(predicted_j, now_s)
         requests = lanes.take(lane, offer.requests)
@@ -323,6 +331,38 @@ class Scheduler:
             overhead_s=self.overhead_s,
             now_s=now_s,
         )
+
+    def _saves_until_s(self, offer: Offer, view: View) -> float:
+        """Until when it is better to let the batch grow: never, unless joules are what is short.
+
+        Half of the head's budget may pass; the other half is for a core to be free and to run.
+        """
+        if (
+            not self.policy.concedes
+            or view.energy_factor * offer.energy_j <= view.allowance_j
+            or offer.option.batch >= self._most_batch
+        ):
+            return -math.inf
+        head = view.request
+        budget_s = min(head.deadline_s - head.received_s, _LONGEST_SAVING_S)
+        return head.received_s + _SAVING * budget_s
+
+    def _instead(self, offer: Offer, view: View, factor: float, now_s: float) -> Offer:
+        """What to save joules for: the cheapest for each that can be in time, else the soonest."""
+        permille = None if self.policy.concedes else offer.option.permille
+        strict = view.request.budget.strict
+        slack_s = min(view.slack_s if view.slack_s > 0 else math.inf, _LONGEST_SAVING_S)
+        timely, soonest, soonest_s = None, offer, math.inf
+        for other in view.offers:
+            if permille not in (None, other.option.permille) or (strict and view.breaks(other)):
+                continue
+            wait_s = self.gate.wait_s(other.option.energy_j * factor, now_s)
+            if wait_s < soonest_s:
+                soonest, soonest_s = other, wait_s
+            in_time = wait_s + view.slowdown * other.latency_s <= slack_s
+            if in_time and (timely is None or other.energy_j < timely.energy_j):
+                timely = other
+        return timely or soonest
 
     def _busy_s(self, now_s: float) -> float:
         """Core time that the running inferences are expected to take yet."""

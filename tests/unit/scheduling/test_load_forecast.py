@@ -35,3 +35,17 @@ def test_a_clock_that_steps_back_changes_nothing() -> None:
     before = load.rate_hz(10.0)
 
     assert load.rate_hz(9.0) == before
+
+
+def test_the_budget_follows_what_is_asked_and_has_bounds() -> None:
+    load = LoadForecast()
+    load.record(0.0, 1, 0.02)
+    assert load.budget_s == pytest.approx(0.02)
+
+    for n in range(200):
+        load.record(n / 100, 1, 0.05)
+    assert load.budget_s == pytest.approx(0.05, rel=0.05)
+
+    for n in range(300):
+        load.record(3 + n / 100)
+    assert load.budget_s == pytest.approx(0.1, rel=0.05)

@@ -77,7 +77,7 @@ def test_bounds_for_admission_are_those_of_the_smallest_variant() -> None:
 
     assert menu.fastest_s(1, 1) == pytest.approx(2e-3)
     assert menu.least_core_s(8) == pytest.approx(9e-3 / 8)
-    assert menu.least_energy_j(1) == pytest.approx(10e-3)
+    assert menu.least_window_j(8) == pytest.approx(45e-3 / 8)
 
 
 def test_offers_are_made_once() -> None:
