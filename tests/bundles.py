@@ -18,13 +18,13 @@ def small_spec(
     shapes: tuple[tuple[int, int], ...] = ((12, 3), (10, 2), (7, 1), (12, 3), (9, 2)),
     *,
     num_classes: int = 4,
-    **backbone: int,
+    **backbone: int | str,
 ) -> ModelSpec:
     """Return a spec small enough for tests; ``shapes`` is (length, channels) by modality.
 
     Any field of :class:`BackboneSpec` may be given as a keyword.
     """
-    small = {
+    small: dict[str, int | str] = {
         "embed_dim": 12,
         "num_heads": 4,
         "num_kv_heads": 2,
@@ -41,11 +41,11 @@ def small_spec(
             ModalitySpec(name=f"sensor_{i}", length=length, channels=channels, rate_hz=25.0)
             for i, (length, channels) in enumerate(shapes)
         ),
-        backbone=BackboneSpec(**{**small, **backbone}),
+        backbone=BackboneSpec(**{**small, **backbone}),  # type: ignore[arg-type]
     )
 
 
-def wearable_spec() -> ModelSpec:
+def wearable_spec(kind: str = "maestro") -> ModelSpec:
     """Return a spec of the size that is shipped: five sensors of 125 x 9, 19 classes."""
     names = ("torso", "right_arm", "left_arm", "right_leg", "left_leg")
     return ModelSpec(
@@ -53,7 +53,7 @@ def wearable_spec() -> ModelSpec:
         modalities=tuple(
             ModalitySpec(name=name, length=125, channels=9, rate_hz=25.0) for name in names
         ),
-        backbone=BackboneSpec(embed_dim=96, ffn_dim=384, encoder_layers=1),
+        backbone=BackboneSpec(kind=kind, embed_dim=96, ffn_dim=384, encoder_layers=1),
     )
 
 

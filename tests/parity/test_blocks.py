@@ -1,7 +1,14 @@
 import pytest
 import torch
 
-from sentryfuse.learn.nn import FeedForward, GroupedQueryAttention, MixtureOfExperts, SentryAttend
+from sentryfuse.learn.nn import (
+    FeedForward,
+    GroupedQueryAttention,
+    LaplaceRouter,
+    MixtureOfExperts,
+    RoutedExperts,
+    SentryAttend,
+)
 
 DTYPE = torch.float64
 
@@ -68,3 +75,21 @@ def test_removing_expert_channels_equals_scaling_them_to_zero(experts_per_token:
     pruned = mixture.select_channels([0, 4, 5])
 
     torch.testing.assert_close(pruned(x), mixture(x, channel_scale=scale), rtol=0, atol=1e-12)
+
+
+def test_removing_channels_and_idle_routers_equals_scaling_to_zero() -> None:
+    experts = RoutedExperts(
+        embed_dim=16,
+        expert_index=[0, 0, 1, 1, 2, 2],
+        num_experts=3,
+        experts_per_token=2,
+        routers={name: LaplaceRouter(embed_dim=16, num_experts=3) for name in ("near", "far")},
+    ).to(DTYPE)
+    x = _tokens(7)
+    scale = torch.tensor([[0.0, 1, 0, 0, 1, 1]], dtype=DTYPE)  # the second expert loses all
+    expected = experts(x, experts.route("far", x), channel_scale=scale)
+
+    pruned = experts.select([1, 4, 5], ["far"])
+
+    torch.testing.assert_close(pruned(x, pruned.route("far", x)), expected, rtol=0, atol=1e-12)
+    assert list(pruned.routers) == ["far"]

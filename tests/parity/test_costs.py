@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from sentryfuse.learn.backbones import Maestro, build_backbone
+from sentryfuse.learn.backbones import Backbone, build_backbone
 from sentryfuse.presence import Presence
 from sentryfuse.spec import ModelSpec
 from sentryfuse.units import Inventory
@@ -16,10 +16,21 @@ SPECS = {
     "no summary token": small_spec(summary_token=False),
     "two layers each": small_spec(encoder_layers=2, fusion_layers=2),
     "one expert per token": small_spec(experts_per_token=1),
+    "flexmoe": small_spec(kind="flexmoe", experts_per_token=2),
+    "flexmoe, shipped size": wearable_spec("flexmoe"),
+    "flexmoe, the bank makes the fusion sparse": small_spec(
+        kind="flexmoe", bank_tokens=6, sparse_from=20, sparse_factor=1
+    ),
+    "fusemoe": small_spec(kind="fusemoe", experts_per_token=2),
+    "fusemoe, shipped size": wearable_spec("fusemoe"),
+    "fusemoe, joint router": small_spec(kind="fusemoe", router="joint"),
+    "fusemoe, disjoint routers": small_spec(
+        kind="fusemoe", router="disjoint", num_experts=10, experts_per_token=2
+    ),
 }
 
 
-def _counted_flops(model: Maestro, spec: ModelSpec, presence: Presence) -> int:
+def _counted_flops(model: Backbone, spec: ModelSpec, presence: Presence) -> int:
     windows = {
         m.name: torch.zeros(1, m.length, m.channels) for m in (spec.modalities[i] for i in presence)
     }

@@ -77,3 +77,21 @@ def test_short_sequences_attend_densely_and_long_ones_sparsely() -> None:
     shape = BackboneSpec(sparse_factor=5, sparse_from=150)
     assert shape.active_queries(149) == 149
     assert shape.active_queries(320) == 30
+
+
+def test_an_unknown_router_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"router must be one of .*, got 'random'"):
+        BackboneSpec(router="random")
+
+
+@pytest.mark.parametrize(
+    ("experts", "per_token", "message"),
+    [(7, 1, r"num_experts \(7\) must be a multiple of .* \(5\)"), (10, 3, "at most 2, got 3")],
+)
+def test_disjoint_routers_need_experts_for_every_modality(
+    experts: int, per_token: int, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        small_spec(
+            kind="fusemoe", router="disjoint", num_experts=experts, experts_per_token=per_token
+        )

@@ -68,11 +68,12 @@ def test_a_bundle_is_trained_and_can_be_inspected_asked_and_simulated(
 
 
 def test_options_win_over_the_recipe(run: Run, recipe: Path, data_set: Path) -> None:
-    options = ("--epochs", 1, "--seed", 7, "--no-elastic", "--backbone", "maestro")
+    options = ("--epochs", 1, "--seed", 7, "--no-elastic", "--backbone", "flexmoe")
     done = run(
         "train", "--data", data_set, "--config", recipe, "--out", "m", *options, "--run-dir", "r"
     )
     assert done.code == 0
+    assert read_bundle(Path("m")).spec.backbone.kind == "flexmoe"
     training = read_bundle(Path("m")).training["recipe"]["training"]
     assert [training[k] for k in ("epochs", "seed", "elastic")] == [1, 7, False]
     assert training["batch_size"] == 16

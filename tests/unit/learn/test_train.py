@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from sentryfuse.learn.loop import Trainer  # noqa: E402
 from sentryfuse.learn.settings import Recipe  # noqa: E402
 from sentryfuse.learn.train import TrainingProgress, model_spec, train_bundle  # noqa: E402
 from sentryfuse.presence import Presence  # noqa: E402
+from sentryfuse.variants import VariantBuilder  # noqa: E402
+from tests.bundles import random_windows  # noqa: E402
 
 SMALL = {
     "embed_dim": 12,
@@ -31,9 +34,9 @@ SMALL = {
 }
 
 
-def recipe(**training: object) -> Recipe:
+def recipe(kind: str = "maestro", **training: object) -> Recipe:
     settings = {"epochs": 2, "batch_size": 16, "threads": 1, **training}
-    return Recipe.from_mapping({"backbone": SMALL, "training": settings})
+    return Recipe.from_mapping({"backbone": {**SMALL, "kind": kind}, "training": settings})
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +102,47 @@ def test_a_run_of_another_recipe_is_not_resumed(data: Path, tmp_path: Path) -> N
     train_bundle(data, tmp_path / "a", recipe(epochs=1), run_dir=tmp_path / "run")
     with pytest.raises(ConfigError, match="another recipe"):
         train_bundle(data, tmp_path / "b", recipe(epochs=2), run_dir=tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize("kind", ["flexmoe", "fusemoe"])
+def test_every_backbone_trains_as_in_the_paper_too(kind: str, data: Path, tmp_path: Path) -> None:
+    settings = recipe(kind, epochs=8, learning_rate=5e-3, ema_decay=0.9, elastic=False)
+    out = train_bundle(data, tmp_path / "bundle", settings, run_dir=tmp_path / "run")
+    assert read_bundle(out).accuracy.expected(Presence.full(2), 0) > 0.7
+
+
+@pytest.mark.parametrize("path", sorted(Path("configs").glob("smoke*.toml")), ids=lambda p: p.name)
+def test_a_smoke_recipe_learns_and_its_bundle_can_be_pruned(
+    path: Path, data: Path, tmp_path: Path
+) -> None:
+    settings = Recipe.from_toml(path)
+    quick = replace(settings.training, batch_size=16, threads=1, ema_decay=0.9)
+    settings = replace(settings, training=quick)
+    out = train_bundle(data, tmp_path / "bundle", settings, run_dir=tmp_path / "run")
+    bundle = read_bundle(out)
+    assert bundle.accuracy.expected(Presence.full(2), 0) > 0.6
+    assert bundle.gate.scores(Presence(1, 2)).std() > 0
+    builder = VariantBuilder(bundle)
+    variant = builder.build(builder.mask(Presence(1, 2), 0.5))
+    assert np.isfinite(variant.run(random_windows(bundle.spec, ("a",), batch=2))).all()
+
+
+@pytest.mark.parametrize("kind", ["flexmoe", "fusemoe"])
+def test_the_routers_loss_trains_routers_and_leaves_the_gates_teacher_alone(
+    kind: str, data: Path
+) -> None:
+    windows = load_windows(data)
+    routers, targets = [], []
+    for weight in (0.0, 100.0):
+        chosen = recipe(kind, epochs=1, batch_size=180, router_weight=weight)
+        spec, normalisation = model_spec(windows, chosen), fit_normalisation(windows)
+        trainer = Trainer(spec, chosen.training, windows, normalisation)
+        trainer.run_epoch()
+        state = trainer.model.backbone.state_dict()
+        routers.append(torch.cat([w.flatten() for n, w in state.items() if "routers" in n]))
+        targets.append(trainer._teacher.target(Presence.full(2)))
+    assert not torch.allclose(*routers)
+    torch.testing.assert_close(*targets)
 
 
 def test_a_run_from_before_a_setting_existed_is_resumed(data: Path, tmp_path: Path) -> None:

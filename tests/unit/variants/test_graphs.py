@@ -3,17 +3,14 @@ import pytest
 
 from sentryfuse.presence import Presence
 from sentryfuse.spec import ModelSpec
-from sentryfuse.units import Inventory
 from sentryfuse.variants import VariantBuilder
-from sentryfuse.variants.graphs.maestro import MaestroGraphs
 from sentryfuse.variants.graphs.writer import GraphWriter
 from tests.bundles import random_bundle, small_spec
 
 
 def _graph(spec: ModelSpec, presence: Presence, ratio: float) -> onnx.ModelProto:
-    bundle = random_bundle(spec)
-    mask = VariantBuilder(bundle).mask(presence, ratio)
-    return onnx.load_from_string(MaestroGraphs(bundle, Inventory(spec)).write(mask))
+    builder = VariantBuilder(random_bundle(spec))
+    return onnx.load_from_string(builder.graph(builder.mask(presence, ratio)))
 
 
 @pytest.mark.parametrize(
@@ -22,11 +19,15 @@ def _graph(spec: ModelSpec, presence: Presence, ratio: float) -> onnx.ModelProto
         small_spec(),
         small_spec(sparse_from=4, sparse_factor=1, max_tokens=12),
         small_spec(experts_per_token=2, encoder_layers=2),
+        small_spec(kind="flexmoe", experts_per_token=2),
+        small_spec(kind="fusemoe", experts_per_token=2),
+        small_spec(kind="fusemoe", router="disjoint", num_experts=10, experts_per_token=1),
     ],
-    ids=["dense", "sparse", "routed"],
+    ids=["dense", "sparse", "routed", "flexmoe", "fusemoe", "disjoint"],
 )
-def test_a_graph_is_valid_onnx(spec: ModelSpec) -> None:
-    onnx.checker.check_model(_graph(spec, spec.full_presence, 0.5), full_check=True)
+@pytest.mark.parametrize("bits", [0b11111, 0b01010])
+def test_a_graph_is_valid_onnx(spec: ModelSpec, bits: int) -> None:
+    onnx.checker.check_model(_graph(spec, Presence(bits, 5), 0.5), full_check=True)
 
 
 def test_inputs_are_the_present_modalities_with_a_free_batch() -> None:
@@ -39,10 +40,33 @@ def test_inputs_are_the_present_modalities_with_a_free_batch() -> None:
     assert shapes == {"sensor_1": ["batch", 10, 2], "sensor_2": ["batch", 7, 1]}
 
 
-def test_an_absent_modality_leaves_no_node_behind() -> None:
-    nodes = [len(_graph(small_spec(), Presence(bits, 5), 0.0).graph.node) for bits in (1, 3, 7)]
+@pytest.mark.parametrize("kind", ["maestro", "flexmoe", "fusemoe"])
+def test_an_absent_modality_leaves_no_node_of_its_encoder_behind(kind: str) -> None:
+    spec = small_spec(kind=kind)
+    nodes = [len(_graph(spec, Presence(bits, 5), 0.0).graph.node) for bits in (1, 3, 7)]
 
     assert nodes[0] < nodes[1] < nodes[2]
+
+
+def test_the_bank_is_one_pad_and_a_constant() -> None:
+    spec = small_spec(((12, 3),) * 3, kind="flexmoe", summary_token=False)  # nothing else to pad
+    pads = [
+        sum(node.op_type == "Pad" for node in _graph(spec, Presence(bits, 3), 0.0).graph.node)
+        for bits in (0b111, 0b011, 0b001)
+    ]
+
+    assert pads == [0, 1, 1]
+
+
+def test_stand_ins_of_fusemoe_are_part_of_a_bias() -> None:
+    whole = small_spec(((12, 3),) * 3, kind="fusemoe")
+    lonely = small_spec(((12, 3),), kind="fusemoe")
+    kinds = [
+        [node.op_type for node in _graph(spec, Presence(1, size), 0.0).graph.node]
+        for spec, size in ((whole, 3), (lonely, 1))
+    ]
+
+    assert kinds[0] == kinds[1]
 
 
 def test_pruning_leaves_fewer_values_and_no_more_nodes() -> None:

@@ -73,3 +73,14 @@ def test_the_weights_given_are_left_as_they_were() -> None:
 
     for name, values in before.items():
         np.testing.assert_array_equal(weights[name], values)
+
+
+def test_a_norm_may_have_neither_scale_nor_shift() -> None:
+    weights = _weights()
+    plain = {n: w for n, w in weights.items() if not n.startswith("norm")}
+    neutral = weights | {"norm.weight": np.ones(WIDTH), "norm.bias": np.zeros(WIDTH)}
+
+    turned, expected = (turn_stream(w, STREAM) for w in (plain, neutral))
+
+    for name, values in expected.items():
+        np.testing.assert_array_equal(turned[name], values)

@@ -9,7 +9,8 @@ from sentryfuse.variants.weights import weight_shapes
 from tests.bundles import random_bundle, random_windows, small_spec, wearable_spec
 from tests.parity.twins import Twins, random_mask
 
-RATIOS = (0.0, 0.25, 0.5, 0.65, 0.8, 0.9)
+KINDS = ("maestro", "flexmoe", "fusemoe")
+RATIOS = (0.0, 0.5, 0.9)
 
 # Each exercises a part of the graph that the plain small spec does not.
 SPECS = {
@@ -27,19 +28,40 @@ SPECS = {
     "one key/value head": small_spec(num_kv_heads=1),
     "a single modality": small_spec(((12, 3),)),
     "wide heads, one fusion layer": small_spec(head_dim=9, fusion_layers=1),
+    "flexmoe, best experts, other lengths": small_spec(
+        ((40, 1), (7, 6), (23, 2), (1, 3)), kind="flexmoe", experts_per_token=2
+    ),
+    "flexmoe, a large bank, sparse fusion": small_spec(
+        kind="flexmoe", bank_tokens=5, bank_rank=1, sparse_from=12, sparse_factor=2
+    ),
+    "flexmoe, a single modality": small_spec(((12, 3),), kind="flexmoe"),
+    "fusemoe, best experts, other lengths": small_spec(
+        ((40, 1), (7, 6), (23, 2), (1, 3)), kind="fusemoe", experts_per_token=2
+    ),
+    "fusemoe, joint router": small_spec(kind="fusemoe", router="joint", experts_per_token=1),
+    "fusemoe, disjoint routers": small_spec(
+        kind="fusemoe", router="disjoint", num_experts=10, experts_per_token=1, encoder_layers=2
+    ),
+    "fusemoe, disjoint experts, one each": small_spec(
+        kind="fusemoe", router="disjoint", num_experts=5, experts_per_token=1, summary_token=False
+    ),
+    "fusemoe, a single modality": small_spec(((12, 3),), kind="fusemoe"),
 }
 
 
-@pytest.mark.parametrize("spec", [small_spec(), wearable_spec(), *SPECS.values()])
+@pytest.mark.parametrize("spec", [*map(wearable_spec, KINDS), *SPECS.values()])
 def test_weights_are_named_and_shaped_like_the_torch_modules(spec: ModelSpec) -> None:
     state = build_backbone(spec).state_dict()
 
     assert {name: tuple(w.shape) for name, w in state.items()} == weight_shapes(spec)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("num_missing", range(5))
-def test_masked_sliced_and_variant_agree_for_every_presence_and_ratio(num_missing: int) -> None:
-    twins = Twins(random_bundle())
+def test_masked_sliced_and_variant_agree_for_every_presence_and_ratio(
+    kind: str, num_missing: int
+) -> None:
+    twins = Twins(random_bundle(small_spec(kind=kind)))
     for presence in all_presences(5, num_missing):
         names = presence.names(twins.bundle.spec.modality_names)
         windows = random_windows(twins.bundle.spec, names, batch=2, seed=presence.bits)
@@ -73,8 +95,9 @@ def test_uneven_key_value_groups_agree(heads: tuple[int, ...], sparse_from: int)
     twins.assert_agree(Mask(spec.full_presence, 0, keep), random_windows(spec, batch=3))
 
 
-def test_the_shipped_size_agrees() -> None:
-    twins = Twins(random_bundle(wearable_spec()))
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_shipped_size_agrees(kind: str) -> None:
+    twins = Twins(random_bundle(wearable_spec(kind)))
     presence = Presence.of((0, 2, 3), 5)
     names = presence.names(twins.bundle.spec.modality_names)
     windows = random_windows(twins.bundle.spec, names, batch=3)
@@ -82,16 +105,18 @@ def test_the_shipped_size_agrees() -> None:
         twins.assert_agree(twins.builder.mask(presence, ratio), windows)
 
 
-def test_a_sensor_that_never_moves_agrees() -> None:
-    twins = Twins(random_bundle())
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_sensor_that_never_moves_agrees(kind: str) -> None:
+    twins = Twins(random_bundle(small_spec(kind=kind)))
     spec = twins.bundle.spec
     windows = {name: np.full_like(w, 0.3) for name, w in random_windows(spec).items()}
 
     twins.assert_agree(twins.builder.mask(spec.full_presence, 0.5), windows)
 
 
-def test_a_sensor_far_from_zero_agrees() -> None:
-    twins = Twins(random_bundle())
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_sensor_far_from_zero_agrees(kind: str) -> None:
+    twins = Twins(random_bundle(small_spec(kind=kind)))
     spec = twins.bundle.spec
     windows = {name: 0.01 * w + 5 for name, w in random_windows(spec).items()}
 
