@@ -32,7 +32,7 @@ def draw_cap(record: Path, picture: Path) -> Path:
     data = json.loads(record.read_text(encoding="utf-8"))
     trial, settings = data["trial"], data["settings"]
     samples = [PowerSample(*row) for row in trial["power"]]
-    seconds = range(int(trial["duration_s"]))
+    seconds = range(int(min(trial["duration_s"], samples[-1].at_s)))
     power_w = [mean_power_w(samples, s, s + 1) for s in seconds]
 
     with plt.rc_context({"svg.hashsalt": "sentryfuse", "font.size": 9, "svg.fonttype": "none"}):

@@ -14,7 +14,7 @@ BAND = 0.05
 _STEP_S = 0.25
 """How finely settling times are told; each is judged by the mean of the second that follows."""
 _KEPT_S = 3.0
-_SHORTEST_S = 5.0
+_SHORTEST_S = 4.5
 _SLACK_S = 0.1  # a step is made when the server confirms it, some milliseconds late
 
 
@@ -61,10 +61,10 @@ def phases(
     Args:
         samples: Readings of the meter's counter, in order.
         steps: When the cap was set, and to what.
-        end_s: End of the run.
+        end_s: End of the run; without readings at its end, that of the last one.
     """
     found = []
-    ends = [at_s for at_s, _ in steps[1:]] + [end_s]
+    ends = [at_s for at_s, _ in steps[1:]] + [min(end_s, samples[-1].at_s)]
     for (from_s, cap_w), to_s in zip(steps, ends, strict=True):
         if cap_w is None or to_s - from_s < _SHORTEST_S:
             continue
@@ -94,6 +94,8 @@ def mean_power_w(samples: Sequence[PowerSample], from_s: float, to_s: float) -> 
     at_s = [s.at_s for s in samples]
     energy_j = [s.energy_j for s in samples]
     from_s, to_s = max(from_s, at_s[0]), min(to_s, at_s[-1])
+    if from_s >= to_s:
+        raise ValueError(f"no two readings between {from_s} and {to_s} s")
     first_j, last_j = np.interp([from_s, to_s], at_s, energy_j)
     return float((last_j - first_j) / (to_s - from_s))
 

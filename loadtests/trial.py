@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from http.client import HTTPException
 from typing import Any
 
 from loadtests.client import Target, Volley, replay
 from loadtests.messages import budget_headers, make_volley
 from loadtests.neighbour import neighbour, stretches
 from loadtests.score import Score, by_second, score, tally
-from loadtests.server import Server
+from loadtests.server import Server, ServerError
 from loadtests.watch import MachineUse, PowerSample, Watch
 from sentryfuse.bench.policies.traces import Trace
 from sentryfuse.bundle import Bundle
@@ -132,15 +133,23 @@ def _caps(
 
     Yields:
         The steps made so far: when the server confirmed each, and the cap.
+
+    Raises:
+        ServerError: The server did not take one.
     """
     made: list[tuple[float, float | None]] = []
+    failures: list[Exception] = []
     over = threading.Event()
 
     def follow() -> None:
         for at_s, cap_w in steps:
             if over.wait(max(start_s + at_s - time.monotonic(), 0.0)):
                 return
-            server.set_cap(cap_w)
+            try:
+                server.set_cap(cap_w)
+            except (OSError, HTTPException, ServerError) as error:
+                failures.append(error)
+                return
             made.append((time.monotonic(), cap_w))
 
     thread = threading.Thread(target=follow, name="caps", daemon=True)
@@ -151,3 +160,5 @@ def _caps(
         over.set()
         thread.join()
         server.set_cap(None)
+    if failures:
+        raise failures[0]

@@ -16,6 +16,7 @@ from sentryfuse.bench.record import Record
 RECORD = "loadtest-cap"
 STEPS = (0.75, 0.9, 0.65, 0.85, 0.7)
 _BETWEEN_READINGS_S = 0.25
+_UNSETTLED = 0.25  # of the stretch without cap, at its start, while load comes up
 
 
 def run(
@@ -66,7 +67,7 @@ def run(
 
             report("without cap", 0, 1, str(demand))
             free = serve(bench.trace("poisson", demand, seconds=free_seconds, seed=seed + 1))
-            free_w = mean_power_w(free.power, 1.0, free_seconds)
+            free_w = mean_power_w(free.power, _UNSETTLED * free_seconds, free_seconds)
             caps_w = [free.idle_power_w + part * (free_w - free.idle_power_w) for part in steps]
             report("without cap", 1, 1, f"{free_w:.2f} W, {free.idle_power_w:g} W of it idle")
             seconds = 2 * free_seconds + step_seconds * len(steps)

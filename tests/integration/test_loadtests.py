@@ -262,7 +262,7 @@ def saved(record: Record, folder: Path) -> dict[str, Any]:
 @pytest.mark.benchmark
 def test_attainment_counts_every_request_that_was_sent(toy: Bench, tmp_path: Path) -> None:
     record = saved(
-        attainment.run(toy, seconds=1.5, deadline_s=1.0, capacity_seconds=0.5, warm_seconds=0.2),
+        attainment.run(toy, seconds=1.0, deadline_s=1.0, capacity_seconds=0.4, warm_seconds=0.2),
         tmp_path,
     )
     score, settings = record["trial"]["score"], record["settings"]
@@ -283,7 +283,7 @@ def test_policies_take_turns_on_the_same_requests(toy: Bench, tmp_path: Path) ->
             toy,
             policies=("fair-slack", "fixed-900"),
             traces=("poisson", "neighbour"),
-            seconds=1.0,
+            seconds=0.6,
             rounds=1,
             rate_hz=40,
             deadline_s=1.0,
@@ -307,10 +307,10 @@ def test_policies_take_turns_on_the_same_requests(toy: Bench, tmp_path: Path) ->
 @pytest.mark.benchmark
 def test_a_cap_run_is_cut_at_its_steps_and_drawn(toy: Bench, tmp_path: Path) -> None:
     record = cap.run(
-        toy, steps=(0.9,), step_seconds=5.2, free_seconds=1.5, rate_hz=40, deadline_s=1.0
+        toy, steps=(0.9,), step_seconds=4.6, free_seconds=1.0, rate_hz=40, deadline_s=1.0
     )
     (phase,) = saved(record, tmp_path)["phases"]
-    assert len(phase["seconds"]) == 5
+    assert len(phase["seconds"]) == 4
     assert phase["cap_w"] > 3
     assert set(record.figures) == {
         "cap_settle_seconds",
@@ -323,7 +323,7 @@ def test_a_cap_run_is_cut_at_its_steps_and_drawn(toy: Bench, tmp_path: Path) -> 
 
 @pytest.mark.benchmark
 def test_servers_start_with_profiles_that_are_right_and_wrong(toy: Bench, tmp_path: Path) -> None:
-    record = saved(profile.run(toy, starts=1, requests=100, rate_hz=200, deadline_s=1.0), tmp_path)
+    record = saved(profile.run(toy, starts=1, requests=100, rate_hz=400, deadline_s=1.0), tmp_path)
     windows = record["attainment_by_window"]
     assert {name: len(found) for name, found in windows.items()} == {
         "right": 2,
