@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -133,7 +134,8 @@ def policies(
         )
     else:
         _show(screen, study, results)
-        screen.facts({n: f"{f.value:.5g} {f.unit}" for n, f in found.items()})
+        headline = {n: f for n, f in found.items() if not n.startswith("simulated_")}
+        screen.facts({n: f"{f.value:.5g} {f.unit}" for n, f in headline.items()})
     if study == whole:
         saved = write_record(study, node, results, recoveries, cost).save(out)
         screen.note(f"wrote {saved}")
@@ -177,20 +179,18 @@ def _show(screen: Screen, study: Study, results: Results) -> None:
     screen.say("all traces and seeds pooled")
     rows = []
     for policy in study.policies:
-        own = [s for s in results.scores if s.policy == policy]
-        all_of = pool(policy, own)
-        capped = sum(s.cap_seconds for s in own)
-        over = sum(s.cap_over_seconds for s in own)
+        own = [score for score in results.scores if score.policy == policy]
+        pooled = pool(policy, own)
         rows.append(
             (
                 policy,
-                f"{all_of.attainment:.5f}",
-                f"{all_of.serving_accuracy:.4f}",
-                f"{1e3 * _weighted([s.request_energy_j for s in own], own):.2f}",
-                f"{1e3 * _weighted([s.latency_p50_s for s in own], own):.2f}",
-                f"{1e3 * max(s.latency_p99_s for s in own):.2f}",
-                f"{_weighted([s.shed_rate for s in own], own):.4f}",
-                f"{over}/{capped}",
+                f"{pooled.attainment:.5f}",
+                f"{pooled.serving_accuracy:.4f}",
+                f"{1e3 * pooled.request_energy_j:.2f}",
+                f"{1e3 * median(score.latency_p50_s for score in own):.2f}",
+                f"{1e3 * max(score.latency_p99_s for score in own):.2f}",
+                f"{sum(score.shed_rate * score.requests for score in own) / pooled.requests:.4f}",
+                f"{pooled.cap_over_seconds}/{pooled.cap_seconds}",
             )
         )
     screen.table(
@@ -210,8 +210,3 @@ def _show(screen: Screen, study: Study, results: Results) -> None:
 
 def _cells(values: list[float]) -> list[str]:
     return [f"{value:.4f}" for value in (*values, sum(values) / len(values))]
-
-
-def _weighted(values: list[float], scores: list) -> float:  # type: ignore[type-arg]
-    total = sum(s.requests for s in scores)
-    return float(sum(v * s.requests for v, s in zip(values, scores, strict=True)) / total)

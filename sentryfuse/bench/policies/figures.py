@@ -42,6 +42,13 @@ DEFINITIONS = {
         "profile and stays there, worse of a profile of 1.5 and of 0.5 times the truth; "
         "attainment over 50 requests and many seeds."
     ),
+    "simulated_effective_accuracy_*": "As policy_effective_accuracy, of that policy.",
+    "simulated_attainment_*": "Answers in time over all requests, all traces and seeds pooled.",
+    "simulated_serving_accuracy_*": "Mean expected accuracy of its answers in time, pooled.",
+    "simulated_request_energy_joules_*": "Active energy of the node over answers in time, pooled.",
+    "simulated_cap_over_ratio_*": (
+        "Seconds whose mean power exceeds the cap + 5 % over all seconds with a cap."
+    ),
     "plan_seconds_p50": (
         "Median time of submit, next and finished for each request while 1,000 wait, on the "
         "machine that wrote the record."
@@ -49,7 +56,7 @@ DEFINITIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pooled:
     """One policy over all traces and seeds, every request alike."""
 
@@ -57,6 +64,16 @@ class Pooled:
     requests: int
     misses: int
     serving_accuracy: float
+    energy_j: float
+    """Active energy of the node."""
+    cap_seconds: int
+    cap_over_seconds: int
+
+    @property
+    def request_energy_j(self) -> float:
+        """Active energy per answer in time; 0 if there are none."""
+        in_time = self.requests - self.misses
+        return self.energy_j / in_time if in_time else 0.0
 
     @property
     def attainment(self) -> float:
@@ -70,7 +87,15 @@ def pool(policy: str, scores: Iterable[Score]) -> Pooled:
     in_time = sum(s.in_time for s in own)
     requests = sum(s.requests for s in own)
     accuracy = sum(s.serving_accuracy * s.in_time for s in own)
-    return Pooled(policy, requests, requests - in_time, accuracy / in_time if in_time else 0.0)
+    return Pooled(
+        policy=policy,
+        requests=requests,
+        misses=requests - in_time,
+        serving_accuracy=accuracy / in_time if in_time else 0.0,
+        energy_j=sum(s.request_energy_j * s.in_time for s in own),
+        cap_seconds=sum(s.cap_seconds for s in own),
+        cap_over_seconds=sum(s.cap_over_seconds for s in own),
+    )
 
 
 def effective_by_trace(scores: Sequence[Score], policy: str) -> dict[str, float]:
@@ -115,6 +140,9 @@ def figures(results: Results) -> dict[str, Figure]:
             means[OURS] / fmean(bounds.values()), "ratio", {"worst trace": min(shares.values())}
         ),
     }
+    found["simulated_effective_accuracy_oracle"] = Figure(fmean(bounds.values()), "ratio", bounds)
+    for policy in policies:
+        found |= _own(pool(policy, scores), by_trace[policy])
     others = {policy: mean for policy, mean in means.items() if policy != OURS}
     if others:
         found["policy_lead"] = Figure(means[OURS] - max(others.values()), "ratio", others)
@@ -126,6 +154,24 @@ def figures(results: Results) -> dict[str, Figure]:
             attained.attainment,
             "ratio",
             {"requests": attained.requests, "misses": attained.misses},
+        )
+    return found
+
+
+def _own(pooled: Pooled, by_trace: Mapping[str, float]) -> dict[str, Figure]:
+    """The row of one policy in a table."""
+    name = pooled.policy.replace("-", "_")
+    found = {
+        f"simulated_effective_accuracy_{name}": Figure(fmean(by_trace.values()), "ratio", by_trace),
+        f"simulated_attainment_{name}": Figure(
+            pooled.attainment, "ratio", {"requests": pooled.requests, "misses": pooled.misses}
+        ),
+        f"simulated_serving_accuracy_{name}": Figure(pooled.serving_accuracy, "ratio", {}),
+        f"simulated_request_energy_joules_{name}": Figure(pooled.request_energy_j, "J", {}),
+    }
+    if pooled.cap_seconds:
+        found[f"simulated_cap_over_ratio_{name}"] = Figure(
+            pooled.cap_over_seconds / pooled.cap_seconds, "ratio", {"seconds": pooled.cap_seconds}
         )
     return found
 
