@@ -83,7 +83,7 @@ class FlexMoE(Backbone):
             layer.feed_forward = layer.feed_forward.select(channels, [router_of(presence)])
 
     def _router_loss(self, logits: Tensor, presence: Presence) -> Tensor:
-        """Balance for complete samples; their own expert for the others (Yun et al., Eq. 6)."""
+        """Balance for complete samples; the combination's own expert for the others."""
         shape = self.spec.backbone
         if not presence.num_missing:
             return balance_loss(logits, shape.experts_per_token)

@@ -37,7 +37,8 @@ def entropy_loss(logits: Sequence[Tensor]) -> Tensor:
     """Let each modality be sure of its experts, and all of them together use every expert.
 
     mean_m H(p_m) - H(mean_m p_m), with p_m the mean of modality m's routing before the top-k
-    choice (Han et al. 2024, section 3.3, after LIMoE).
+    choice: the local and the global entropy of LIMoE (Mustafa et al. 2022, arXiv 2206.02770),
+    which FuseMoE takes up.
 
     Args:
         logits: One ``[batch, time, num_experts]`` for each modality present.

@@ -10,7 +10,7 @@ _LEAST_SQUARE = 1e-6
 
 
 class LaplaceRouter(nn.Module):
-    """``h_e(x) = -||x - w_e||`` (Han et al. 2024, arXiv 2402.03226, section 3.2).
+    """``h_e(x) = -||x - w_e||`` (FuseMoE, Han et al. 2024, arXiv 2402.03226).
 
     A softmax over h is a mixture of Laplace densities. Unlike a dot product, h is bounded from
     above, so no expert wins by the length of its weights alone.
