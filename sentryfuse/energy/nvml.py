@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 from sentryfuse.energy.counted import EnergyZone
@@ -15,6 +16,7 @@ from sentryfuse.errors import MeterError
 _PERIOD_S = 0.1
 """Calls take from a tenth of a millisecond to tens: a thread makes them."""
 _FROZEN_AFTER_S = 60.0
+_DRIVER_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))  # Linux, and Linux under Windows
 
 
 class Nvml(Protocol):
@@ -36,11 +38,15 @@ LoadNvml = Callable[[], Nvml]
 
 
 def load_nvml() -> Nvml:
-    """Import the bindings.
+    """Import the bindings, which weigh 4 MB, if there can be a GPU.
 
     Raises:
-        MeterError: They are not installed.
+        MeterError: There is no driver, or they are not installed.
     """
+    if not any(path.exists() for path in _DRIVER_DEVICES):
+        raise MeterError(
+            "no NVIDIA driver: there is no " + " and no ".join(map(str, _DRIVER_DEVICES))
+        )
     try:
         return cast(Nvml, importlib.import_module("pynvml"))
     except ImportError as error:
