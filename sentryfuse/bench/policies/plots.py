@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sentryfuse.bench.policies.figures import bound_by_trace, effective_by_trace, pool
 from sentryfuse.bench.policies.node import Node
 from sentryfuse.bench.policies.rivals import OURS, contender
 from sentryfuse.bench.policies.study import Results, Study
-from sentryfuse.bench.policies.world import Run, simulate
+from sentryfuse.bench.policies.world import Decision, simulate
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _STYLE: dict[Any, Any] = {
@@ -79,26 +80,34 @@ def by_trace(study: Study, results: Results) -> Figure:
 def front(study: Study, results: Results) -> Figure:
     """Serving accuracy against misses, all traces and seeds pooled."""
     from matplotlib.figure import Figure as NewFigure
+    from matplotlib.ticker import LogLocator, NullLocator
 
     figure = NewFigure(figsize=(6.5, 4.2))
     axes = figure.subplots()
+    labels: dict[tuple[float, float], list[str]] = defaultdict(list)
     for policy in study.policies:
         point = pool(policy, results.scores)
-        ours, fixed = policy == OURS, policy.startswith("fixed-")
-        colour = _OURS_COLOUR if ours else "#888888" if fixed else _RIVAL_COLOUR
         misses = 100 * max(point.misses, 0.5) / point.requests
-        axes.scatter(
-            misses, 100 * point.serving_accuracy, s=90 if ours else 40, color=colour, zorder=3
-        )
+        labels[round(misses, 3), round(100 * point.serving_accuracy, 2)].append(policy)
+    for place, policies in labels.items():
+        ours = OURS in policies
+        fixed = all(policy.startswith("fixed-") for policy in policies)
+        colour = _OURS_COLOUR if ours else "#888888" if fixed else _RIVAL_COLOUR
+        axes.scatter(*place, s=90 if ours else 40, color=colour, zorder=3)
         axes.annotate(
-            policy,
-            (misses, 100 * point.serving_accuracy),
-            xytext=(5, 4),
+            ", ".join(policies),
+            place,
+            xytext=(3, 5),
             textcoords="offset points",
+            rotation=30,
             fontsize=8,
             color=colour,
         )
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.margins(0.15)
     axes.invert_xaxis()
     axes.set_xlabel("requests not answered in time, % (fewer to the right)")
     axes.set_ylabel("expected accuracy of answers in time, %")
@@ -125,27 +134,26 @@ def burst(study: Study, node: Node, rival: str = "slackfit") -> Figure:
     for name, colour in ((OURS, _OURS_COLOUR), (rival, _RIVAL_COLOUR)):
         chosen = contender(name)
         run = simulate(node, trace, chosen.policy, estimator=chosen.estimator)
-        _draw_decisions(panels[1], panels[2], run, start_s, colour)
+        shown = [d for d in run.dispatches if start_s <= d.at_s < start_s + _BURST_S]
+        at_s = [d.at_s - start_s for d in shown]
+        waiting = [d.waiting for d in shown]
+        panels[1].step(at_s, waiting, where="post", color=colour, label=name, lw=1)
+        panels[2].stairs(_mean_ratio(shown, edges), edges - start_s, color=colour, baseline=None)
     panels[1].set_ylabel("waiting")
     panels[1].legend(loc="upper right", fontsize=8)
-    panels[2].set_ylabel("ratio of each batch\n(area: requests)")
-    panels[2].set_yticks([p / 1000 for p in node.permilles])
-    panels[2].invert_yaxis()
+    panels[2].set_ylabel("pruning ratio,\nmean over requests")
+    panels[2].set_ylim(1, 0)
     panels[2].set_xlabel("seconds")
     panels[0].set_title(f"The busiest {_BURST_S:g} s of bursts-8: {OURS} and {rival}")
     return figure
 
 
-def _draw_decisions(queue: Axes, ratios: Axes, run: Run, start_s: float, colour: str) -> None:
-    shown = [d for d in run.dispatches if start_s <= d.at_s < start_s + _BURST_S]
-    at_s = np.array([d.at_s - start_s for d in shown])
-    queue.step(at_s, [d.waiting for d in shown], where="post", color=colour, label=run.policy, lw=1)
-    shift = -0.012 if run.policy == OURS else 0.012  # so that equal choices do not hide each other
-    ratios.scatter(
-        at_s,
-        [d.permille / 1000 + shift for d in shown],
-        s=[4.0 * d.requests for d in shown],
-        color=colour,
-        alpha=0.5,
-        linewidths=0,
+def _mean_ratio(decisions: Sequence[Decision], edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean pruning ratio of the requests that were dispatched between two edges; NaN for none."""
+    at_s = [d.at_s for d in decisions]
+    requests, _ = np.histogram(at_s, edges, weights=[d.requests for d in decisions])
+    ratios, _ = np.histogram(at_s, edges, weights=[d.requests * d.permille for d in decisions])
+    mean: NDArray[np.float64] = np.divide(
+        ratios / 1000, requests, out=np.full(len(requests), np.nan), where=requests > 0
     )
+    return mean
