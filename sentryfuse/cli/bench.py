@@ -88,9 +88,9 @@ def policies(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Replay traces on a simulated node under every scheduling policy, and under an oracle.
+    """Simulate all policies and an oracle.
 
-    The simulator drives the very scheduler that serves. Rivals are fixed variants, INFaaS,
+    Replays request traces on a simulated node. The simulator drives the very scheduler that serves. Rivals are fixed variants, INFaaS,
     SuperServe's SlackFit, MaxAcc and MaxBatch, and ALERT. Takes minutes.
     """
     from sentryfuse.bench.policies.overhead import plan_seconds
