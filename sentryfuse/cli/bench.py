@@ -90,8 +90,9 @@ def policies(
 ) -> None:
     """Simulate all policies and an oracle.
 
-    Replays request traces on a simulated node. The simulator drives the very scheduler that serves. Rivals are fixed variants, INFaaS,
-    SuperServe's SlackFit, MaxAcc and MaxBatch, and ALERT. Takes minutes.
+    Replays request traces on a simulated node. The simulator drives the very scheduler that
+    serves. Rivals are fixed variants, INFaaS, SuperServe's SlackFit, MaxAcc and MaxBatch, and
+    ALERT. Takes minutes.
     """
     from sentryfuse.bench.policies.overhead import plan_seconds
     from sentryfuse.bench.policies.recovery import measure_recovery
