@@ -8,7 +8,7 @@ from typing import Literal
 from app.scheduling.fair_slack import View
 from app.scheduling.menu import Offer
 from app.scheduling.plans import Plan
-from app.scheduling.policy import plan
+from app.scheduling.policy import describe
 from app.scheduling.types import BudgetKind, Limit, NodeState, Request
 
 RefusalReason = Literal["queue_full", "busy", "power_cap"]
@@ -73,7 +73,6 @@ class Dispatch:
         """Describe the decision as it concerns one of the requests."""
         option, view = self.offer.option, self.view
         share_j = option.energy_j * self.energy_factor * request.windows / option.batch
-        energy_j = share_j + request.reading_j
         node = NodeState(
             idle_power_w=view.idle_power_w,
             arrival_rate_hz=view.arrival_rate_hz,
@@ -81,28 +80,27 @@ class Dispatch:
             slowdown_margin=view.margin,
             elapsed_s=self.now_s - request.received_s + self.overhead_s,
         )
-        decided = plan(
-            [replace(option, energy_j=energy_j)], replace(request.budget, strict=False), node
-        )
-        limits = decided.limits
-        if self.cap_w is not None:
-            # The gate spaces batches out, so that the node stays under its cap whatever they cost.
-            power_w = min(decided.expected_power_w, self.cap_w)
-            limits = (*limits, Limit("cap", self.cap_w, power_w, False))
-            decided = replace(decided, expected_power_w=power_w)
-        return replace(
-            decided,
-            limits=limits,
+        decided = describe(
+            option,
+            request.budget,
+            node,
+            energy_j=share_j + request.reading_j,
             requests=len(self.requests),
             cores=self.cores,
             queued=self._crowded_out(),
         )
+        if self.cap_w is None:
+            return decided
+        # The gate spaces batches out, so that the node stays under its cap whatever they cost.
+        power_w = min(decided.expected_power_w, self.cap_w)
+        limits = (*decided.limits, Limit("cap", self.cap_w, power_w, False))
+        return replace(decided, expected_power_w=power_w, limits=limits)
 
     def _crowded_out(self) -> int:
         """How many others wait, if they are why the batch got no more accurate variant."""
         view = self.view
         behind = view.queued - len(self.requests)
-        better = any(
+        better = behind > 0 and any(
             offer.accuracy > self.offer.accuracy and view.fits_slack(offer) for offer in view.offers
         )
         return behind if better else 0

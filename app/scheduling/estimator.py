@@ -52,12 +52,8 @@ class Slowdown:
         )
         variance = (1 - self.gain) * self.variance + noise
         gain = variance / (variance + _MEASUREMENT_NOISE)
-        return replace(
-            self,
-            mean=self.mean + gain * innovation,
-            variance=variance,
-            gain=gain,
-            noise=noise,
+        return Slowdown(
+            mean=self.mean + gain * innovation, variance=variance, gain=gain, noise=noise
         )
 
     def doubted(self) -> Slowdown:

@@ -38,23 +38,51 @@ def plan(options: Sequence[VariantCost], budget: Budget, node: NodeState) -> Pla
         raise ValueError("there must be at least one option to plan with")
     allowed = _under_the_cap(options, node)
     best = min(allowed, key=lambda option: _order(option, budget, node))
-    limits = _limits(best, budget, node)
-    missed = [limit for limit in limits if limit.missed]
-    if missed and budget.strict:
-        decider = missed[0]
-        raise Infeasible(decider.kind, decider.expected, decider.asked, why_refused(decider))
-    missed_kinds = {limit.kind for limit in missed}
+    if budget.strict:
+        decider = next((m for m in _limits(best, best.energy_j, budget, node) if m.missed), None)
+        if decider is not None:
+            raise Infeasible(decider.kind, decider.expected, decider.asked, why_refused(decider))
+    return describe(best, budget, node)
+
+
+def describe(
+    option: VariantCost,
+    budget: Budget,
+    node: NodeState,
+    *,
+    energy_j: float | None = None,
+    requests: int = 1,
+    cores: int = 1,
+    queued: int = 0,
+) -> Plan:
+    """Set an option that was chosen beside a budget, kept or not.
+
+    Args:
+        option: What is to be run.
+        budget: What the request may spend.
+        node: Load and state of the machine.
+        energy_j: Of the request, if that is not the option's.
+        requests: How many share the batch.
+        cores: How many share its rows.
+        queued: Requests behind it that decided.
+    """
+    energy_j = option.energy_j if energy_j is None else energy_j
+    limits = _limits(option, energy_j, budget, node)
+    missed = {limit.kind for limit in limits if limit.missed}
     return Plan(
-        permille=best.permille,
-        batch=best.batch,
-        threads=best.threads,
-        expected_latency_s=node.elapsed_s + node.slowdown * best.latency_s,
-        expected_energy_j=best.energy_j,
-        expected_accuracy=best.expected_accuracy,
-        expected_power_w=node.power_w(best.energy_j),
+        permille=option.permille,
+        batch=option.batch,
+        threads=option.threads,
+        expected_latency_s=node.elapsed_s + node.slowdown * option.latency_s,
+        expected_energy_j=energy_j,
+        expected_accuracy=option.expected_accuracy,
+        expected_power_w=node.power_w(energy_j),
         feasible=not missed,
-        conceded=tuple(kind for kind in _CONCEDED_IN_ORDER if kind in missed_kinds),
-        limits=(*limits, *_cap(best.energy_j, node)),
+        conceded=tuple(kind for kind in _CONCEDED_IN_ORDER if kind in missed) if missed else (),
+        limits=(*limits, *_cap(energy_j, node)),
+        requests=requests,
+        cores=cores,
+        queued=queued,
     )
 
 
@@ -74,22 +102,21 @@ def _cap(energy_j: float, node: NodeState) -> list[Limit]:
     return [Limit("cap", node.power_cap_w, power, power > node.power_cap_w)]
 
 
-def _limits(option: VariantCost, budget: Budget, node: NodeState) -> list[Limit]:
+def _limits(option: VariantCost, energy_j: float, budget: Budget, node: NodeState) -> list[Limit]:
     """Every budget that was given beside what the option takes of it, most precious first."""
-    factor = node.slowdown + node.slowdown_margin
-    latency = node.elapsed_s + factor * option.latency_s
-    power = node.power_w(option.energy_j)
     limits = []
     if budget.latency_s is not None:
+        factor = node.slowdown + node.slowdown_margin
+        latency = node.elapsed_s + factor * option.latency_s
         limits.append(Limit("latency", budget.latency_s, latency, latency > budget.latency_s))
     if budget.accuracy_floor is not None:
         accuracy, floor = option.expected_accuracy, budget.accuracy_floor
         limits.append(Limit("accuracy", floor, accuracy, accuracy < floor))
     if budget.power_w is not None:
+        power = node.power_w(energy_j)
         limits.append(Limit("power", budget.power_w, power, power > budget.power_w))
     if budget.energy_j is not None:
-        energy = option.energy_j
-        limits.append(Limit("energy", budget.energy_j, energy, energy > budget.energy_j))
+        limits.append(Limit("energy", budget.energy_j, energy_j, energy_j > budget.energy_j))
     return limits
 
 
@@ -106,7 +133,7 @@ def _order(option: VariantCost, budget: Budget, node: NodeState) -> tuple[object
     Every field takes part, so options of equal key are equal and their order can't matter.
     """
     return (
-        *(_miss(limit) for limit in _limits(option, budget, node)),
+        *(_miss(limit) for limit in _limits(option, option.energy_j, budget, node)),
         -option.expected_accuracy,
         option.energy_j,
         -option.batch,
