@@ -134,6 +134,8 @@ def create_app(settings: Settings | None = None, policy: Policy | None = None) -
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        # Asking for OpenTelemetry at every request costs more than it is worth here.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.lifecycle = lifecycle
     errors.install(app)

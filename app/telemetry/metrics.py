@@ -15,13 +15,13 @@ from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     ProcessCollector,
     generate_latest,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from app.telemetry.histogram import Histogram
 from app.telemetry.variants import VariantMeters, variants_text
 from sentryfuse.energy import Fault, Quality
 from sentryfuse.presence import Presence
@@ -32,6 +32,7 @@ _SECONDS = (
     *(0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075),
     *(0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
 )
+_WINDOWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 Stage = Literal["parse", "build", "queue", "batch", "inference", "overhead"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
@@ -69,23 +70,24 @@ class Metrics:
             "sentryfuse_request_duration_seconds",
             "Time from the request's headers to the end of its answer",
             ("model", "route", "code"),
-            buckets=_SECONDS,
+            bounds=_SECONDS,
             registry=registry,
         )
         stage_seconds = Histogram(
             "sentryfuse_stage_duration_seconds",
             "Time an inference request spends in each stage",
             ("stage",),
-            buckets=_SECONDS,
+            bounds=_SECONDS,
             registry=registry,
         )
         self._stages = {stage: stage_seconds.labels(stage) for stage in STAGES}
         self.batch_size = Histogram(
             "sentryfuse_batch_size",
             "Windows in one inference",
-            buckets=(1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64),
+            (),
+            bounds=_WINDOWS,
             registry=registry,
-        )
+        ).labels()
         self.budget = self._counter("budget", "Budgets asked, met or missed", ("kind", "outcome"))
         self.shed = self._counter("shed", "Requests refused or given up", ("reason",))
         self.mask_cache = self._counter("mask_cache", "Look-ups of masks", ("tier", "outcome"))
