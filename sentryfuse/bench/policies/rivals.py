@@ -4,7 +4,8 @@ They get the same queues, drops of what can no longer make it, batches and power
 the gate may put a cheaper variant in the place of their choice, as it may with ours, unless
 the variant is fixed. None refuses what is predicted to be late.
 SlackFit, MaxAcc, MaxBatch and INFaaS read latencies off their profile and trust it; fixed
-variants use the scheduler's own estimate of how slow the machine is; ALERT has its own filter.
+variants use the scheduler's own estimate of how slow the machine is, margin included; ALERT has
+its own filter.
 """
 
 from __future__ import annotations
@@ -46,9 +47,7 @@ class Fixed(_Rival):
     def choose(self, view: View) -> Offer | None:
         """Return the largest batch of the variant that is in time."""
         return _largest(
-            o
-            for o in view.offers
-            if o.option.permille == self._permille and view.slowdown * o.latency_s <= view.slack_s
+            o for o in view.offers if o.option.permille == self._permille and view.fits_slack(o)
         )
 
 
