@@ -22,7 +22,7 @@ from sentryfuse.units.fusemoe import fusemoe_layout
 from sentryfuse.units.layout import BoolArray, Cost, FloatArray, Layout, UnitLayer
 from sentryfuse.units.maestro import maestro_layout
 
-_LAYOUTS: dict[str, Callable[[ModelSpec], Layout]] = {
+LAYOUTS: dict[str, Callable[[ModelSpec], Layout]] = {
     "flexmoe": flexmoe_layout,
     "fusemoe": fusemoe_layout,
     "maestro": maestro_layout,
@@ -36,9 +36,9 @@ def layout_of(spec: ModelSpec) -> Layout:
         ConfigError: The spec names a backbone that does not exist.
     """
     kind = spec.backbone.kind
-    if kind not in _LAYOUTS:
-        raise ConfigError(f"backbone.kind must be one of {sorted(_LAYOUTS)}, got {kind!r}")
-    return _LAYOUTS[kind](spec)
+    if kind not in LAYOUTS:
+        raise ConfigError(f"backbone.kind must be one of {sorted(LAYOUTS)}, got {kind!r}")
+    return LAYOUTS[kind](spec)
 
 
 class Inventory:

@@ -2,9 +2,12 @@ import numpy as np
 import pytest
 
 from sentryfuse.learn.backbones import build_backbone
+from sentryfuse.learn.backbones.registry import BACKBONES
 from sentryfuse.presence import Presence, all_presences
 from sentryfuse.pruning import Mask
 from sentryfuse.spec import ModelSpec
+from sentryfuse.units.inventory import LAYOUTS
+from sentryfuse.variants.graphs import GRAPH_FAMILIES
 from sentryfuse.variants.weights import weight_shapes
 from tests.bundles import random_bundle, random_windows, small_spec, wearable_spec
 from tests.parity.twins import Twins, random_mask
@@ -121,3 +124,7 @@ def test_a_sensor_far_from_zero_agrees(kind: str) -> None:
     windows = {name: 0.01 * w + 5 for name, w in random_windows(spec).items()}
 
     twins.assert_agree(twins.builder.mask(spec.full_presence, 0.0), windows)
+
+
+def test_every_kind_has_its_parts_its_module_and_its_graphs() -> None:
+    assert set(LAYOUTS) == set(BACKBONES) == set(GRAPH_FAMILIES) == set(KINDS)

@@ -9,7 +9,7 @@ from sentryfuse.learn.backbones.fusemoe import FuseMoE
 from sentryfuse.learn.backbones.maestro import Maestro
 from sentryfuse.spec import ModelSpec
 
-_BACKBONES: dict[str, type[Backbone]] = {
+BACKBONES: dict[str, type[Backbone]] = {
     "flexmoe": FlexMoE,
     "fusemoe": FuseMoE,
     "maestro": Maestro,
@@ -23,6 +23,6 @@ def build_backbone(spec: ModelSpec) -> Backbone:
         ConfigError: The spec names a backbone that does not exist.
     """
     kind = spec.backbone.kind
-    if kind not in _BACKBONES:
-        raise ConfigError(f"backbone.kind must be one of {sorted(_BACKBONES)}, got {kind!r}")
-    return _BACKBONES[kind](spec)
+    if kind not in BACKBONES:
+        raise ConfigError(f"backbone.kind must be one of {sorted(BACKBONES)}, got {kind!r}")
+    return BACKBONES[kind](spec)
