@@ -17,6 +17,8 @@ class Ask:
     budget: Budget
     received_s: float
     """When its last byte was read, on the service's clock."""
+    waited_s: float = 0.0
+    """How long after that it waited for its turn to be parsed."""
     parse_cpu_s: float = 0.0
     """CPU time spent on reading it."""
     cascade: float | None = None

@@ -72,7 +72,7 @@ def write_receipt(
     return Receipt(
         parse_s=parse_s,
         build_s=build_s,
-        queue_s=sum(a.served.dispatch.now_s - a.submitted_s for a in attempts),
+        queue_s=ask.waited_s + sum(a.served.dispatch.now_s - a.submitted_s for a in attempts),
         batch_wait_s=sum(a.served.run.began_s - a.served.dispatch.now_s for a in attempts),
         inference_s=sum(a.served.run.latency_s for a in attempts),
         total_s=total_s,

@@ -39,18 +39,22 @@ class Refusals:
             for_good = self._for_good(options, ask.budget, ask.parse_cpu_s)
         return for_good or self._shed(refused.message, refused.reason, refused.retry_after_s)
 
+    def too_late(self, budget: Budget, waited_s: float) -> DeadlineError:
+        """A request waited for longer than it may take."""
+        budget_ms = 1e3 * (budget.latency_s or 0.0)
+        return DeadlineError(
+            f"the latency budget of {budget_ms:g} ms ran out while the request waited, "
+            f"{1e3 * waited_s:.3g} ms so far",
+            budget_ms=budget_ms,
+            waited_ms=1e3 * waited_s,
+        )
+
     def dropped(self, ask: Ask, lineup: Lineup, dropped: Dropped) -> RequestError:
         """The scheduler gave up a request that waited."""
-        waited = f"{1e3 * dropped.waited_s:.3g} ms"
         if dropped.reason == "deadline":
-            budget_ms = 1e3 * (ask.budget.latency_s or 0.0)
-            return DeadlineError(
-                f"the latency budget of {budget_ms:g} ms ran out while the request waited, "
-                f"{waited} so far",
-                budget_ms=budget_ms,
-                waited_ms=1e3 * dropped.waited_s,
-            )
+            return self.too_late(ask.budget, dropped.waited_s)
         if dropped.reason == "patience":
+            waited = f"{1e3 * dropped.waited_s:.3g} ms"
             return self._shed(f"no core was free within {waited}", "queue_timeout")
         options = self._outlook.options(ask, lineup)
         for_good = self._for_good(options, ask.budget, ask.parse_cpu_s)

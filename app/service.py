@@ -34,9 +34,13 @@ from app.scheduling import Budget, Plan
 from app.scheduling.dispatch import Dropped, Refused
 from app.supply import Supply
 from app.telemetry.metrics import Metrics
+from app.turnstile import Turnstile
 from sentryfuse.presence import Presence
 
 logger = logging.getLogger(__name__)
+
+_LEAST_UNREAD = 16  # requests that may wait to be parsed, even if none may wait for a core
+_NO_HURRY_S = 30.0  # when a request without latency budget is due, among those that have one
 
 
 class InferenceService:
@@ -74,6 +78,7 @@ class InferenceService:
         """Requests to infer, refused ones included."""
         self._overhead = Overhead()
         self._max_queue = max_queue
+        self._turnstile = Turnstile()
         self.scheduler.overhead_s = self._overhead.allowance_s
         self._outlook = Outlook(self.scheduler, price=lambda: node.price, clock=clock)
         self._refusals = Refusals(self._outlook)
@@ -106,9 +111,29 @@ class InferenceService:
         self.received += 1
         if not model.warm:
             raise NotReadyError(f"model {model.name} is getting ready", retry_after_s=1.0)
-        scheduler = self.scheduler
-        if scheduler.waiting >= self._max_queue and not scheduler.free_cores:
+        scheduler, unread = self.scheduler, self._turnstile.waiting
+        crowded = scheduler.waiting + unread >= self._max_queue and not scheduler.free_cores
+        if crowded or unread >= max(self._max_queue, _LEAST_UNREAD):
             raise self._counted(self._refusals.queue_full())
+
+    async def turn_to_read(self, budget: Budget, received_s: float) -> float:
+        """Wait until a request may be parsed; return how long that took, in seconds.
+
+        Args:
+            budget: What it may spend: the most urgent one is first.
+            received_s: When its last byte was read.
+
+        Raises:
+            DeadlineError: A strict latency budget ran out; nothing has been spent on it.
+        """
+        due_s = received_s + (budget.latency_s or _NO_HURRY_S)
+        if not await self._turnstile.turn(due_s):
+            return 0.0
+        now_s = self.clock()
+        late = now_s + self.scheduler.overhead_s > due_s
+        if late and budget.strict and budget.latency_s is not None:
+            raise self._counted(self._refusals.too_late(budget, now_s - received_s))
+        return now_s - received_s
 
     async def infer(self, model: ServedModel, ask: Ask) -> Answer:
         """Answer a request with the most accurate variant that its budget allows.
@@ -165,7 +190,7 @@ class InferenceService:
         self._supply.close()
 
     async def _infer(self, model: ServedModel, ask: Ask) -> Answer:
-        parse_s = self.clock() - ask.received_s
+        parse_s = self.clock() - ask.received_s - ask.waited_s
         lineup = await model.lineup(ask.windows.presence)
         build_s = 0.0
         if not lineup.complete:

@@ -62,12 +62,14 @@ class InferEndpoint:
         body = await read_body(headers, receive, limit=self._max_body_bytes)
         received_s = service.clock()
         service.check_room(model)
+        waited_s = await service.turn_to_read(wanted.budget, received_s)
         began_cpu_s = time.thread_time()
         windows = self._readers[model.name].read(body)
         ask = Ask(
             windows=windows,
             budget=wanted.budget,
             received_s=received_s,
+            waited_s=waited_s,
             parse_cpu_s=time.thread_time() - began_cpu_s,
             cascade=wanted.cascade,
             gone=partial(_disconnected, receive),

@@ -17,7 +17,7 @@ import pytest
 from loadtests.bench import Bench, bench
 from loadtests.client import Shot, Target, client_process, replay, saturate
 from loadtests.figures import draw_cap
-from loadtests.messages import infer_message
+from loadtests.messages import budget_headers, infer_message, request_body
 from loadtests.neighbour import Stretch, neighbour
 from loadtests.run import main
 from loadtests.scenarios import attainment, cap, policies, profile
@@ -364,3 +364,19 @@ def test_the_commands_explain_themselves(capsys: pytest.CaptureFixture[str]) -> 
         with pytest.raises(SystemExit, match="0"):
             main([scenario, "--help"])
         assert "--rate-hz" in capsys.readouterr().out
+
+
+def test_a_burst_in_one_moment_gets_an_answer_for_each_and_stages_that_add_up(toy: Bench) -> None:
+    headers = budget_headers(latency_s=0.1, strict=True)
+    message = infer_message(request_body(toy.bundle, toy.bundle.spec.full_presence.bits), headers)
+    with toy.server() as server:
+        target = Target(host=server.host, port=server.port, connections=80)
+        outcomes = replay(target, (message,), [Shot(0.0, 0)] * 80, time.monotonic()).outcomes
+    assert {o.status for o in outcomes} <= {200, 429, 504}
+    answered = [o for o in outcomes if o.status == 200]
+    assert answered
+    for outcome in answered:
+        stages = dict(outcome.stages_s)
+        total_s = stages.pop("total")
+        assert min(stages.values()) >= 0
+        assert sum(stages.values()) <= total_s + 1e-5
