@@ -6,6 +6,7 @@ one that has not.
 
 from __future__ import annotations
 
+import re
 import time
 
 import httpx
@@ -58,6 +59,16 @@ def test_a_latency_budget_that_nothing_keeps_takes_the_fastest_and_says_so(
     assert spent["spent_ms"] > 0.01
     assert spent["met"] is False
     assert response.headers["sentryfuse-budget-met"] == "false"
+    assert re.fullmatch(
+        r"took [0-9.e+]+ ms of 0\.01 ms: .* ms .*", answer["receipt"]["missed_because"]
+    )
+
+
+def test_a_missed_energy_budget_says_what_ate_it(service: HttpService) -> None:
+    receipt = service.infer(X_Energy_Budget_mJ="0.01").json()["receipt"]
+    assert receipt["met"] is False
+    assert receipt["missed_because"].startswith("cost ")
+    assert "of 0.01 mJ" in receipt["missed_because"]
 
 
 @pytest.mark.parametrize(

@@ -70,12 +70,14 @@ def test_headers_tell_stages_variant_and_budget(service: HttpService) -> None:
 
 def test_the_receipt_adds_up(service: HttpService) -> None:
     receipt = service.infer().json()["receipt"]
-    stages = ("parse_ms", "build_ms", "queue_ms", "inference_ms")
+    stages = ("parse_ms", "build_ms", "queue_ms", "batch_wait_ms", "inference_ms")
     assert 0 < receipt["inference_ms"] < receipt["total_ms"]
     assert sum(receipt[stage] for stage in stages) <= receipt["total_ms"] + 0.001
     assert receipt["energy_mj"] > 0
-    assert receipt["energy_quality"] == "modelled"
+    assert (receipt["energy_source"], receipt["energy_quality"]) == ("cpu-time", "modelled")
+    assert receipt["batch"] == {"requests": 1, "windows": 1, "cores": 1}
     assert receipt["met"]
+    assert "missed_because" not in receipt
 
 
 def test_the_id_and_the_request_id_come_back(service: HttpService) -> None:
