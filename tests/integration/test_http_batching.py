@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import time
 from functools import lru_cache
 from typing import Any
@@ -100,31 +99,6 @@ def test_in_a_strict_overload_every_request_is_answered_and_told_when_to_come_ba
     counted = [service.metric("sentryfuse_shed_total", reason=reason) or 0 for reason in reasons]
     assert sum(counted) == len(refused)
     assert service.metric("sentryfuse_queue_depth") == 0
-
-
-def eventually(service: HttpService, name: str, value: float) -> None:
-    deadline = time.monotonic() + 10
-    while service.metric(name) != value:
-        assert time.monotonic() < deadline, f"{name} never was {value}"
-
-
-def test_a_client_that_leaves_while_it_waits_takes_its_request_along(
-    start_http: StartHttp,
-) -> None:
-    # 50 mJ each, says the profile, and the cap allows 60 a second: the second must wait for one.
-    service = start_http(ratios="0.9", power_cap_w=3.06)
-    assert service.infer().status_code == 200
-    body = json.dumps(service.window()).encode()
-    host, _, port = service.url.removeprefix("http://").partition(":")
-    head = f"POST /v1/infer HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
-        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        eventually(service, "sentryfuse_queue_depth", 1)
-    eventually(service, "sentryfuse_queue_depth", 0)
-    gone = {"model": "toy", "route": "/v1/infer", "code": "499"}
-    assert service.metric("sentryfuse_request_duration_seconds_count", **gone) == 1
-    time.sleep(1.2)
-    assert service.metric("sentryfuse_variant_inferences_total", ratio="0.9") == 1
 
 
 def test_the_cap_keeps_the_nodes_power_down_while_everybody_is_served(
