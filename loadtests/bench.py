@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from loadtests.client import Target, client_process, saturate
@@ -33,6 +34,8 @@ class Demand:
     """Latency budget of each."""
     capacity_hz: float | None
     """What the smallest variant could carry, if that was measured."""
+    windows: int = 1
+    """In each request."""
 
     def __str__(self) -> str:
         text = f"{self.rate_hz:.0f} requests/s"
@@ -91,6 +94,7 @@ class Bench:
         deadline_s: float,
         capacity_seconds: float,
         report: Report,
+        windows: int = 1,
     ) -> Demand:
         """Say how much to ask for.
 
@@ -100,17 +104,21 @@ class Bench:
             deadline_s: Latency budget of each request.
             capacity_seconds: How long to measure what can be carried.
             report: Told of the measurement.
+            windows: In each request.
         """
-        if rate_hz is not None:
-            return Demand(rate_hz=rate_hz, deadline_s=deadline_s, capacity_hz=None)
-        report("capacity", 0, 1)
-        capacity_hz = self._capacity_hz(capacity_seconds)
-        report("capacity", 1, 1, f"{capacity_hz:.0f} requests/s")
-        return Demand(rate_hz=load * capacity_hz, deadline_s=deadline_s, capacity_hz=capacity_hz)
+        capacity_hz = None
+        if rate_hz is None:
+            report("capacity", 0, 1)
+            capacity_hz = self._capacity_hz(capacity_seconds, windows)
+            report("capacity", 1, 1, f"{capacity_hz:.0f} requests/s")
+            rate_hz = load * capacity_hz
+        return Demand(
+            rate_hz=rate_hz, deadline_s=deadline_s, capacity_hz=capacity_hz, windows=windows
+        )
 
     def trace(self, name: str, demand: Demand, *, seconds: float, seed: int) -> Trace:
         """Draw a trace for the model that is asked."""
-        return make_trace(
+        drawn = make_trace(
             name,
             rate_hz=demand.rate_hz,
             duration_s=seconds,
@@ -118,18 +126,22 @@ class Bench:
             seed=seed,
             num_modalities=len(self.bundle.spec.modalities),
         )
+        arrivals = tuple(replace(arrival, windows=demand.windows) for arrival in drawn.arrivals)
+        return replace(drawn, arrivals=arrivals)
 
     def record(self, name: str, question: str, demand: Demand, **settings: object) -> Record:
         """Begin a record with what every scenario depends on."""
         chosen = {"bundle": self.bundle.digest, **asdict(demand), **settings}
-        return Record(name, question, **chosen, service=dict(self.settings))
+        priority = {"real_time": os.sched_getscheduler(0) != os.SCHED_OTHER, "nice": os.nice(0)}
+        return Record(name, question, **chosen, service=dict(self.settings), priority=priority)
 
-    def _capacity_hz(self, seconds: float) -> float:
+    def _capacity_hz(self, seconds: float, windows: int) -> float:
         """Requests per second with everything that one takes: client, HTTP and inference.
 
         All sensors are present, and the smallest variant answers in batches.
         """
-        message = infer_message(request_body(self.bundle, self.bundle.spec.full_presence.bits), {})
+        everything = self.bundle.spec.full_presence.bits
+        message = infer_message(request_body(self.bundle, everything, windows=windows), {})
         with self.server(_SMALLEST) as server:
             target = Target(host=server.host, port=server.port)
             volley = self.submit(

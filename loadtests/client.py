@@ -13,11 +13,11 @@ import asyncio
 import gc
 import multiprocessing
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import uvloop
 
@@ -78,7 +78,7 @@ def replay(
     Raises:
         OSError: The server can't be reached at the start.
     """
-    return _run(_OpenLoop(target, messages, schedule, start_s).run())
+    return _run(_OpenLoop(target, messages, schedule, start_s))
 
 
 def saturate(
@@ -88,7 +88,7 @@ def saturate(
 
     This one is a closed loop, to measure capacity; it is no source of latencies.
     """
-    return _run(_ClosedLoop(target, messages, in_flight, seconds).run())
+    return _run(_ClosedLoop(target, messages, in_flight, seconds))
 
 
 @contextmanager
@@ -100,21 +100,23 @@ def client_process() -> Iterator[Callable[..., Future[Volley]]]:
         yield pool.submit
 
 
-def _run(coroutine: Coroutine[Any, Any, Volley]) -> Volley:
+def _run(loop: _Loop) -> Volley:
     gc.collect()
     gc.disable()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(coroutine)
+            runner.run(loop.run())
+        return loop.volley()
     finally:
         gc.enable()
 
 
-class _Loop:
+class _Loop(ABC):
     """What both kinds of loop share: connections, a ledger of exchanges, and an end."""
 
-    def __init__(self, target: Target, messages: Sequence[bytes]) -> None:
+    def __init__(self, target: Target, messages: Sequence[bytes], *, ahead: int) -> None:
         self._target = target
+        self._ahead = ahead
         self._messages = messages
         self._exchanges: list[Exchange] = []
         self._under_way = 0
@@ -122,6 +124,30 @@ class _Loop:
             target.host, target.port, most=target.most_connections, on_over=self._over
         )
         self._settled = asyncio.Event()
+        self._began_s = self._ended_s = self._cpu_s = 0.0
+
+    async def run(self) -> None:
+        """Send everything and wait for the answers."""
+        await self._connections.open(self._ahead)
+        cpu_s = time.process_time()
+        try:
+            await self._fire()
+        finally:
+            self._connections.close()
+            self._ended_s, self._cpu_s = time.monotonic(), time.process_time() - cpu_s
+
+    def volley(self) -> Volley:
+        """What became of it, read from the raw answers."""
+        return Volley(
+            outcomes=tuple(read_outcome(exchange, self._began_s) for exchange in self._exchanges),
+            began_s=self._began_s,
+            duration_s=self._ended_s - self._began_s,
+            cpu_s=self._cpu_s,
+        )
+
+    @abstractmethod
+    async def _fire(self) -> None:
+        """Send everything and settle; connections are open."""
 
     def _send(self, scheduled_s: float, message: int) -> None:
         exchange = Exchange(scheduled_s, self._messages[message])
@@ -147,46 +173,34 @@ class _Loop:
                 if not exchange.over:
                     exchange.error = f"no answer within {self._target.patience_s:g} s"
 
-    def _volley(self, began_s: float, ended_s: float, cpu_s: float) -> Volley:
-        return Volley(
-            outcomes=tuple(read_outcome(exchange, began_s) for exchange in self._exchanges),
-            began_s=began_s,
-            duration_s=ended_s - began_s,
-            cpu_s=cpu_s,
-        )
-
 
 class _OpenLoop(_Loop):
     def __init__(
         self, target: Target, messages: Sequence[bytes], schedule: Sequence[Shot], start_s: float
     ) -> None:
-        super().__init__(target, messages)
+        super().__init__(target, messages, ahead=target.connections)
         self._schedule = schedule
         self._start_s = start_s
         self._next = 0
 
-    async def run(self) -> Volley:
-        await self._connections.open(self._target.connections)
-        cpu_s = time.process_time()
-        self._start_s = max(self._start_s, time.monotonic())
+    async def _fire(self) -> None:
+        self._began_s = max(self._start_s, time.monotonic())
         self._alarm = Alarm(asyncio.get_running_loop(), self._due)
         last_s = self._schedule[-1].at_s if self._schedule else 0.0
         try:
             self._due()
             while self._next < len(self._schedule):
                 await asyncio.sleep(0.05)
-            await self._settle(self._start_s + last_s)
+            await self._settle(self._began_s + last_s)
         finally:
             self._alarm.close()
-            self._connections.close()
-        return self._volley(self._start_s, time.monotonic(), time.process_time() - cpu_s)
 
     def _due(self) -> None:
         """Send all that is due, and be back for the next one."""
-        schedule, start_s = self._schedule, self._start_s
+        schedule, began_s = self._schedule, self._began_s
         while self._next < len(schedule):
             shot = schedule[self._next]
-            at_s = start_s + shot.at_s
+            at_s = began_s + shot.at_s
             if at_s > time.monotonic():
                 self._alarm.set(at_s)
                 return
@@ -198,23 +212,18 @@ class _ClosedLoop(_Loop):
     def __init__(
         self, target: Target, messages: Sequence[bytes], in_flight: int, seconds: float
     ) -> None:
-        super().__init__(target, messages)
+        super().__init__(target, messages, ahead=in_flight)
         self._in_flight = in_flight
         self._seconds = seconds
         self._ends_s = 0.0
 
-    async def run(self) -> Volley:
-        await self._connections.open(self._in_flight)
-        began_s, cpu_s = time.monotonic(), time.process_time()
-        self._ends_s = began_s + self._seconds
-        try:
-            for _ in range(self._in_flight):
-                self._under_way += 1
-                self._again()
-            await self._settle(self._ends_s)
-        finally:
-            self._connections.close()
-        return self._volley(began_s, time.monotonic(), time.process_time() - cpu_s)
+    async def _fire(self) -> None:
+        self._began_s = time.monotonic()
+        self._ends_s = self._began_s + self._seconds
+        for _ in range(self._in_flight):
+            self._under_way += 1
+            self._again()
+        await self._settle(self._ends_s)
 
     def _again(self) -> None:
         self._under_way -= 1  # that of the exchange which this one follows

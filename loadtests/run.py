@@ -83,7 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--traces", nargs="+", choices=TRACES, help="poisson bursts-8 dropout neighbour")
     add("--seconds", type=float, help="length of one trial (10)")
     add("--rounds", type=int, help="trials of every policy on every trace (2)")
-    add("--deadline-s", type=float, help="latency budget of every request (0.025)")
+    add("--windows", type=int, help="in each request (4)")
+    add("--deadline-s", type=float, help="latency budget of every request (0.05)")
 
     add = scenario("cap", "power under a cap that is stepped up and down")
     add("--steps", type=float, nargs="+", help="caps as parts of the active power without cap")

@@ -42,6 +42,8 @@ class Trial:
     neighbour_cpu_s: float
     """CPU time that a neighbour took."""
     readings_missed: int
+    began_late_s: float
+    """How long after the start of the trace the client's clock began; 0 unless it was kept."""
 
     @property
     def score(self) -> Score:
@@ -74,6 +76,7 @@ class Trial:
             "power": [(round(s.at_s, 4), s.energy_j, s.cap_w) for s in self.power],
             "metrics": self.metrics,
             "readings_missed": self.readings_missed,
+            "began_late_s": self.began_late_s,
         }
 
 
@@ -122,6 +125,7 @@ def run_trial(
         idle_power_w=idle_power_w,
         neighbour_cpu_s=taken_cpu_s,
         readings_missed=watch.missed,
+        began_late_s=volley.began_s - start_s,
     )
 
 

@@ -14,7 +14,7 @@ from sentryfuse.bench.policies.traces import Trace
 from sentryfuse.bench.record import Record
 
 RECORD = "loadtest-cap"
-STEPS = (0.75, 0.9, 0.65, 0.85, 0.7)
+STEPS = (0.8, 0.9, 0.7, 0.85, 0.75)
 _BETWEEN_READINGS_S = 0.25
 _UNSETTLED = 0.25  # of the stretch without cap, at its start, while load comes up
 

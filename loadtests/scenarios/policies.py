@@ -30,8 +30,9 @@ def run(
     seconds: float = 10.0,
     rounds: int = 2,
     rate_hz: float | None = None,
-    load: float = 0.6,
-    deadline_s: float = 0.025,
+    load: float = 0.75,
+    windows: int = 4,
+    deadline_s: float = 0.05,
     capacity_seconds: float = 6.0,
     warm_seconds: float = 1.0,
 ) -> Record:
@@ -47,6 +48,8 @@ def run(
         rounds: Turns of every policy on every trace.
         rate_hz: Mean requests per second; None for a part of what the smallest variant carries.
         load: That part.
+        windows: In each request. With one, the event loop's reading of JSON is what limits the
+            service, and all policies look alike; with some, it is the inference that they choose.
         deadline_s: Latency budget; requests are strict.
         capacity_seconds: How long the capacity is measured.
         warm_seconds: Load before each trial, not counted.
@@ -60,6 +63,7 @@ def run(
             deadline_s=deadline_s,
             capacity_seconds=capacity_seconds,
             report=report,
+            windows=windows,
         )
         running = {name: servers.enter_context(bench.server(name)) for name in policies}
 
