@@ -253,6 +253,7 @@ def _read_node(
     service: InferenceService, lifecycle: Lifecycle, link: RedisLink | None
 ) -> NodeReading:
     node, scheduler = service.node, service.scheduler
+    node.tick(service.pump.totals().energy_j)
     accounts, estimator = node.accounts, scheduler.estimator
     return NodeReading(
         energy_source=node.meter.source,

@@ -36,11 +36,11 @@ class Node:
         cpu_clock: Callable[[], float] = time.process_time,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        now_s, total_j = clock(), meter.joules()
+        now_s = clock()
         self.meter = meter
         self.gate = PowerGate(cap_w=power_cap_w, idle_power_w=meter.idle_power_w, now_s=now_s)
         self.accounts = EnergyAccounts(
-            total_energy_j=total_j,
+            total_energy_j=0.0,  # so that the books are of all that the meter counts
             cpu_s=cpu_clock(),
             now_s=now_s,
             price_j_per_cpu_s=price_j_per_cpu_s,
@@ -49,7 +49,7 @@ class Node:
         """Mean power of the last second."""
         self._cpu_clock = cpu_clock
         self._clock = clock
-        self._readings = deque([(now_s, total_j)])
+        self._readings = deque([(now_s, 0.0)])
         self._inferences_j = 0.0
 
     @property

@@ -45,6 +45,7 @@ class PowerApi:
     async def power(self) -> dict[str, Any]:
         """Say what the node draws, who pays for it, and its cap."""
         service, node = self._service, self._service.node
+        node.tick(service.pump.totals().energy_j)
         now_s, accounts, meter = service.clock(), node.accounts, node.meter
         schedule = service.cap.schedule
         return {
