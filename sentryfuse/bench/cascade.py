@@ -7,7 +7,7 @@ lies above the front of single variants at the same mean cost.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Axis = Literal["seconds", "flops"]
+Baseline = Callable[[Iterable[tuple[float, float]], float], float]
+"""Accuracy that single variants, as (cost, accuracy), reach at a mean cost."""
 
 _CALIBRATION_BINS = 15
 
@@ -81,12 +83,22 @@ class Outcome:
     flops: Floats
     escalated: Floats
 
-    def mean(self, presences: slice, weights: Floats | None = None) -> Point:
-        """Mean over presences and windows; ``weights`` says how often a recording counts."""
-        times = np.ones_like(self.windows) if weights is None else weights
-        count = float(times @ self.windows)
+    def means(self, presences: slice, weights: Floats) -> Floats:
+        """Accuracy, seconds, FLOPs and share escalated, ``[4, draws]``.
+
+        Args:
+            presences: Which presences to average over.
+            weights: How often each recording counts, ``[draws, recordings]``.
+        """
         sums = (self.hits, self.seconds, self.flops, self.escalated)
-        return Point(*(float((s[presences] @ times).mean()) / count for s in sums))
+        by_recording = np.array([s[presences].mean(axis=0) for s in sums])
+        means: Floats = by_recording @ weights.T / (weights @ self.windows)
+        return means
+
+    def mean(self, presences: slice) -> Point:
+        """Mean over presences and windows."""
+        everything = np.ones((1, len(self.windows)))
+        return Point(*self.means(presences, everything)[:, 0].tolist())
 
 
 def play(cascade: Cascade, answers: Answers, costs: Costs) -> Outcome:
@@ -128,41 +140,83 @@ def front(points: Iterable[tuple[float, float]], cost: float) -> float:
     return float(np.interp(cost, [x for x, _ in hull], [y for _, y in hull]))
 
 
+def between(points: Iterable[tuple[float, float]], cost: float) -> float:
+    """Accuracy at a mean cost when the two variants next to it in cost are mixed.
+
+    Needs no hindsight, unlike the :func:`front`, which leaves out the variants that did badly on
+    these very windows. Flat after the most expensive variant; minus infinity below the cheapest.
+    """
+    costs, accuracies = zip(*sorted(points), strict=True)
+    return -np.inf if cost < costs[0] else float(np.interp(cost, costs, accuracies))
+
+
 def _slope(a: tuple[float, float], b: tuple[float, float]) -> float:
     return (b[1] - a[1]) / (b[0] - a[0])
 
 
-def gain(
+def gains(
     own: Outcome,
     singles: Sequence[Outcome],
-    presences: slice = slice(None),
-    weights: Floats | None = None,
+    presences: slice,
+    weights: Floats,
     axis: Axis = "seconds",
-) -> float:
-    """Accuracy of a cascade minus that of the front of single variants at its mean cost."""
-    points = [single.mean(presences, weights) for single in singles]
-    here = own.mean(presences, weights)
-    best = front([(getattr(p, axis), p.accuracy) for p in points], getattr(here, axis))
-    return here.accuracy - best
+    against: Baseline = front,
+) -> Floats:
+    """Accuracy of a cascade minus that of single variants at its mean cost.
+
+    Args:
+        own: What the cascade did.
+        singles: What each single variant did.
+        presences: Which presences to average over.
+        weights: How often each recording counts, ``[draws, recordings]``.
+        axis: Which cost is to be equal.
+        against: What single variants reach at a mean cost.
+
+    Returns:
+        ``[draws]``.
+    """
+    row = {"seconds": 1, "flops": 2}[axis]
+    points = np.array([single.means(presences, weights) for single in singles])
+    here = own.means(presences, weights)
+    return np.array(
+        [
+            accuracy - against(zip(costs, accuracies, strict=True), cost)
+            for accuracy, cost, accuracies, costs in zip(
+                here[0].tolist(),
+                here[row].tolist(),
+                points[:, 0].T.tolist(),
+                points[:, row].T.tolist(),
+                strict=True,
+            )
+        ]
+    )
 
 
-def gain_within(own: Outcome, singles: Sequence[Outcome], weights: Floats | None = None) -> float:
-    """Mean over presences of the gain over each presence's own front.
+def gains_within(
+    own: Outcome, singles: Sequence[Outcome], weights: Floats, against: Baseline = front
+) -> Floats:
+    """Mean over presences of the gain over each presence's own single variants, ``[draws]``.
 
     A threshold shared by all presences spends more where sensors are missing. Single variants
     chosen for each presence could do that too; here this is no merit of the cascade.
     """
-    count = len(own.hits)
-    gains = [gain(own, singles, slice(i, i + 1), weights) for i in range(count)]
-    return float(np.mean(gains))
+    each = [
+        gains(own, singles, slice(i, i + 1), weights, against=against) for i in range(len(own.hits))
+    ]
+    mean: Floats = np.mean(each, axis=0)
+    return mean
 
 
-def resampled(recordings: int, times: int, seed: int = 0) -> Iterable[Floats]:
-    """Weights that draw recordings again with replacement, ``times`` times."""
+def as_they_are(outcome: Outcome) -> Floats:
+    """Weights of one draw in which every recording counts once."""
+    return np.ones((1, len(outcome.windows)))
+
+
+def drawn_again(outcome: Outcome, draws: int, seed: int = 0) -> Floats:
+    """Weights of draws of the recordings with replacement, ``[draws, recordings]``."""
+    recordings = len(outcome.windows)
     rng = np.random.default_rng(seed)
-    for _ in range(times):
-        drawn = rng.integers(recordings, size=recordings)
-        yield np.bincount(drawn, minlength=recordings).astype(np.float64)
+    return rng.multinomial(recordings, np.full(recordings, 1 / recordings), draws).astype(float)
 
 
 def calibration_error(hit: NDArray[np.bool_], top: NDArray[np.float32]) -> float:

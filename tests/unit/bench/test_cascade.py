@@ -7,12 +7,15 @@ from sentryfuse.bench.cascade import (
     Answers,
     Cascade,
     Costs,
+    Outcome,
+    as_they_are,
+    between,
     calibration_error,
+    drawn_again,
     front,
-    gain,
-    gain_within,
+    gains,
+    gains_within,
     play,
-    resampled,
 )
 
 EVERYTHING = slice(None)
@@ -53,8 +56,8 @@ def test_a_third_stage_runs_only_where_both_before_it_are_unsure() -> None:
 
 def test_a_recording_counts_as_often_as_it_was_drawn() -> None:
     outcome = play(Cascade((1,)), ANSWERS, COSTS)
-    assert outcome.mean(EVERYTHING, np.array([2.0, 0.0])).accuracy == 1.0
-    assert outcome.mean(EVERYTHING, np.array([0.0, 1.0])).accuracy == 0.0
+    draws = np.array([[2.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    assert outcome.means(EVERYTHING, draws)[0].tolist() == [1.0, 0.0, 0.5]
 
 
 @pytest.mark.parametrize(
@@ -65,10 +68,19 @@ def test_the_front_is_the_concave_hull_of_single_variants(cost: float, accuracy:
     assert front(points, cost) == pytest.approx(accuracy)
 
 
+def test_mixing_neighbours_leaves_no_variant_out() -> None:
+    points = [(2.0, 0.85), (1.0, 0.8), (3.0, 0.95), (4.0, 0.9)]
+    assert [between(points, c) for c in (0.5, 1.5, 2.0, 3.5, 9.0)] == pytest.approx(
+        [-np.inf, 0.825, 0.85, 0.925, 0.9]
+    )
+
+
 def test_single_variants_gain_nothing_over_their_front() -> None:
     singles = [play(Cascade((i,)), ANSWERS, COSTS) for i in range(2)]
-    assert max(gain(single, singles) for single in singles) == 0.0
-    assert gain(singles[1], singles, axis="flops") == 0.0
+    draws = drawn_again(singles[0], 5)
+    for single in singles:
+        assert (gains(single, singles, EVERYTHING, draws) <= 0).all()
+    assert gains(singles[1], singles, EVERYTHING, as_they_are(singles[1]), "flops") == 0.0
 
 
 def test_spending_more_on_one_presence_is_no_gain_within_presences() -> None:
@@ -81,12 +93,17 @@ def test_spending_more_on_one_presence_is_no_gain_within_presences() -> None:
     costs = Costs(np.array([[1.0, 10.0]] * 2), np.ones((2, 2)), decide_seconds=0.0)
     singles = [play(Cascade((i,)), answers, costs) for i in range(2)]
     cascade = play(Cascade((0, 1), 0.5), answers, costs)
-    assert gain(cascade, singles) > 0.2
-    assert gain_within(cascade, singles) == pytest.approx(0.0)
+    once = as_they_are(cascade)
+    assert gains(cascade, singles, EVERYTHING, once) > 0.2
+    assert gains_within(cascade, singles, once) == pytest.approx(0.0)
 
 
 def test_drawing_again_keeps_the_number_of_recordings() -> None:
-    assert {float(w.sum()) for w in resampled(7, 20)} == {7.0}
+    outcome = Outcome(np.ones(7), *[np.ones((1, 7))] * 4)
+    draws = drawn_again(outcome, 20)
+    assert draws.shape == (20, 7)
+    assert (draws.sum(axis=1) == 7).all()
+    assert (draws != 1).any()
 
 
 def test_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
