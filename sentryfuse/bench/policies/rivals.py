@@ -16,6 +16,7 @@ from statistics import NormalDist
 from weakref import WeakKeyDictionary
 
 from app.scheduling.estimator import Estimator, Slowdown
+from app.scheduling.fair_price import FairPrice
 from app.scheduling.fair_slack import FairSlack, Policy, View
 from app.scheduling.menu import Menu, Offer
 
@@ -229,6 +230,7 @@ OURS = FairSlack.name
 
 _BY_NAME: Mapping[str, Callable[[], Contender]] = {
     OURS: lambda: Contender(FairSlack()),
+    "fair-price": lambda: Contender(FairPrice()),
     "slackfit": lambda: Contender(SlackFit()),
     "slackfit-corrected": lambda: Contender(SlackFit(corrected=True)),
     "max-acc": lambda: Contender(MaxAcc()),

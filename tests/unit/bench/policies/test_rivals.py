@@ -113,5 +113,5 @@ def test_alerts_filter_follows_a_machine_that_is_slower() -> None:
 def test_every_policy_can_be_made_by_its_name() -> None:
     names = policy_names([0, 800])
     assert [contender(name).policy.name for name in names] == list(names)
-    assert {n for n in names if contender(n).policy.sheds} == {"fair-slack"}
+    assert {n for n in names if contender(n).policy.sheds} == {"fair-slack", "fair-price"}
     assert {n for n in names if not contender(n).policy.concedes} == {"fixed-0", "fixed-800"}

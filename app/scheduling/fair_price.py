@@ -1,0 +1,49 @@
+"""A policy that pays for accuracy by the core time it takes from those who wait."""
+
+from __future__ import annotations
+
+import math
+
+from app.scheduling.fair_slack import FairSlack, View
+from app.scheduling.menu import Offer
+from app.scheduling.price import CoreTimePrice
+
+_MOST_OF_PACE = 1.4
+"""Core time that one window may take over the pace, where its group makes the most of it."""
+
+
+class FairPrice(FairSlack):
+    """As FairSlack, but under backlog core time goes to the groups that gain most from it.
+
+    FairSlack gives every window the same core time at most; here the mean over the groups keeps
+    the pace. Where core time is not scarce its price is 0, and both choose alike.
+    """
+
+    name = "fair-price"
+
+    def __init__(self) -> None:
+        self._price = CoreTimePrice()
+
+    def choose(self, view: View) -> Offer:
+        """Return the offer within every limit that is worth most after what its time costs."""
+        late_factor, slowdown = view.slowdown + view.margin, view.slowdown
+        slack_s, most_core_s = view.slack_s, _MOST_OF_PACE * view.pace_s
+        allowance_j, energy_factor = view.allowance_j, view.energy_factor
+        asks_more = not view.request.budget.asks_only_time
+        price = self._price.at(view.pace_s / slowdown)
+        best, worth = None, -math.inf
+        for offer in view.offers:
+            if offer.accuracy <= worth:  # nor is any that follows worth more
+                break
+            if (
+                late_factor * offer.latency_s <= slack_s
+                and slowdown * offer.core_s <= most_core_s
+                and energy_factor * offer.energy_j <= allowance_j
+                and offer.accuracy - price * offer.core_s > worth
+                and not (asks_more and view.breaks(offer))
+            ):
+                best, worth = offer, offer.accuracy - price * offer.core_s
+        if best is None:
+            best = super().choose(view)
+        self._price.record(view.menu, best.option.batch)
+        return best
