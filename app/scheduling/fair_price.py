@@ -1,4 +1,4 @@
-"""A policy that pays for accuracy by the core time it takes from those who wait."""
+"""Our policy: accuracy, paid for by the core time that it takes from those who wait."""
 
 from __future__ import annotations
 

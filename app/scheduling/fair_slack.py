@@ -1,4 +1,4 @@
-"""Our policy: the most accurate offer that fits the head's budget and its share of the backlog."""
+"""What a policy sees, and the plain one: the best that fits a budget and an even share of time."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Hashable
 from app.scheduling.arrivals import ArrivalRate
 from app.scheduling.dispatch import Dispatch, Dropped, DropReason, Limits, Refused
 from app.scheduling.estimator import Estimator
-from app.scheduling.fair_slack import FairSlack, Policy, View
+from app.scheduling.fair_price import FairPrice
+from app.scheduling.fair_slack import Policy, View
 from app.scheduling.lanes import Lane, Lanes
 from app.scheduling.load import LoadForecast
 from app.scheduling.menu import BATCHES, Menu, Offer
@@ -50,7 +51,7 @@ class Scheduler:
         estimator: Estimator | None = None,
     ) -> None:
         self.gate = gate
-        self.policy = policy or FairSlack()
+        self.policy = policy or FairPrice()
         self.estimator = estimator or Estimator()
         self.arrivals = ArrivalRate()
         self.overhead_s = 0.0

@@ -21,7 +21,7 @@ app = typer.Typer(
     help="Compare the scheduler with others, in a simulation of this node.",
     epilog=epilog(
         "sentryfuse bench policies --quick",
-        "sentryfuse bench policies --trace bursts-8 --policy fair-slack --policy slackfit",
+        "sentryfuse bench policies --trace bursts-8 --policy fair-price --policy slackfit",
         "sentryfuse bench policies --plot docs/figures",
     ),
 )
@@ -40,7 +40,7 @@ def bench() -> None:
     "policies",
     epilog=epilog(
         "sentryfuse bench policies --quick",
-        "sentryfuse bench policies --trace bursts-8 --policy fair-slack --policy slackfit",
+        "sentryfuse bench policies --trace bursts-8 --policy fair-price --policy slackfit",
         "sentryfuse bench policies --seed 100 --seed 101",
         "sentryfuse bench policies --measure",
         "sentryfuse bench policies --plot docs/figures",

@@ -281,7 +281,7 @@ def test_policies_take_turns_on_the_same_requests(toy: Bench, tmp_path: Path) ->
     record = saved(
         policies.run(
             toy,
-            policies=("fair-slack", "fixed-900"),
+            policies=("fair-price", "fixed-900"),
             traces=("poisson", "neighbour"),
             seconds=0.6,
             rounds=1,
@@ -293,10 +293,10 @@ def test_policies_take_turns_on_the_same_requests(toy: Bench, tmp_path: Path) ->
     )
     trials = record["trials"]
     assert [(t["trace"], t["policy"]) for t in trials] == [
-        ("poisson", "fair-slack"),
+        ("poisson", "fair-price"),
         ("poisson", "fixed-900"),
         ("neighbour", "fixed-900"),
-        ("neighbour", "fair-slack"),
+        ("neighbour", "fair-price"),
     ]
     assert trials[0]["score"]["sent"] == trials[1]["score"]["sent"]
     assert set(trials[1]["ratios"]) == {"900"}

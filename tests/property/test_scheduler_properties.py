@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from app.scheduling import Budget, NodeState, plan
 from app.scheduling.dispatch import Dispatch
+from app.scheduling.fair_price import FairPrice
 from app.scheduling.fair_slack import FairSlack, View
 from app.scheduling.menu import Menu
 from app.scheduling.types import Request
@@ -185,4 +186,6 @@ def test_with_nobody_else_waiting_the_policy_chooses_as_the_plan_of_one_request(
         slowdown_margin=margin,
     )
 
-    assert FairSlack().choose(view).option.permille == plan(costs(1), budget, node).permille
+    expected = plan(costs(1), budget, node).permille
+    assert FairSlack().choose(view).option.permille == expected
+    assert FairPrice().choose(view).option.permille == expected

@@ -225,12 +225,12 @@ def _alert() -> Contender:
     return Contender(Alert(estimator), estimator)
 
 
-OURS = FairSlack.name
+OURS = FairPrice.name
 """The policy that is judged."""
 
 _BY_NAME: Mapping[str, Callable[[], Contender]] = {
-    OURS: lambda: Contender(FairSlack()),
-    "fair-price": lambda: Contender(FairPrice()),
+    OURS: lambda: Contender(FairPrice()),
+    "fair-slack": lambda: Contender(FairSlack()),
     "slackfit": lambda: Contender(SlackFit()),
     "slackfit-corrected": lambda: Contender(SlackFit(corrected=True)),
     "max-acc": lambda: Contender(MaxAcc()),

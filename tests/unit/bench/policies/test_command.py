@@ -18,7 +18,7 @@ def test_one_trace_can_be_tried_without_touching_the_record(
         "--trace",
         "bursts-8",
         "--policy",
-        "fair-slack",
+        "fair-price",
         "--policy",
         "fixed-0",
         "--seed",
@@ -30,7 +30,7 @@ def test_one_trace_can_be_tried_without_touching_the_record(
     assert code == 0
     shown = json.loads(capsys.readouterr().out)
     by_policy = {run["policy"]: run["effective_accuracy"] for run in shown["runs"]}
-    assert 0 < by_policy["fixed-0"] < by_policy["fair-slack"] < 1
+    assert 0 < by_policy["fixed-0"] < by_policy["fair-price"] < 1
     assert shown["figures"]["policy_over_oracle"]["value"] <= 1
     assert shown["figures"]["plan_seconds_p50"]["unit"] == "s"
     assert [path.name for path in (tmp_path / "records").iterdir()] == ["host-profile.json"]
@@ -47,4 +47,4 @@ def test_an_unknown_policy_is_named_with_those_there_are(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["bench", "policies", "--quick", "--policy", "luck"]) == 1
-    assert "policy must be one of fair-slack, slackfit" in capsys.readouterr().err
+    assert "policy must be one of fair-price, fair-slack, slackfit" in capsys.readouterr().err

@@ -31,7 +31,7 @@ def a_score(policy: str, trace: str, in_time: int, accuracy: float, seed: int = 
     )
 
 
-OURS = [a_score("fair-slack", "poisson", 1000, 0.95), a_score("fair-slack", "solar", 980, 0.93)]
+OURS = [a_score("fair-price", "poisson", 1000, 0.95), a_score("fair-price", "solar", 980, 0.93)]
 FIXED = [
     a_score("fixed-0", "poisson", 800, 0.96),
     a_score("fixed-0", "solar", 600, 0.96),
@@ -44,7 +44,7 @@ BOUNDS = {("poisson", 0): 0.96, ("solar", 0): 0.94}
 
 
 def test_runs_are_pooled_request_by_request() -> None:
-    pooled = pool("fair-slack", OURS)
+    pooled = pool("fair-price", OURS)
     assert pooled.misses == 20
     assert pooled.attainment == pytest.approx(0.99)
     assert pooled.serving_accuracy == pytest.approx((950 + 0.93 * 980) / 1980)
@@ -82,7 +82,7 @@ def test_every_policy_has_its_row() -> None:
     assert found["simulated_effective_accuracy_oracle"].value == pytest.approx(0.95)
     assert found["simulated_attainment_fixed_500"].value == pytest.approx(0.97)
     assert found["simulated_serving_accuracy_fixed_900"].value == pytest.approx(0.90)
-    assert found["simulated_request_energy_joules_fair_slack"].value == pytest.approx(0.001)
+    assert found["simulated_request_energy_joules_fair_price"].value == pytest.approx(0.001)
 
 
 def test_recovery_is_the_first_request_from_which_on_nothing_is_lost() -> None:

@@ -21,7 +21,7 @@ SHIPPED = Path("configs/bench/policies.toml")
 def study(node: Node) -> Study:
     whole = read_study(SHIPPED, node.permilles)
     return whole.only(
-        traces=["bursts-8", "solar"], policies=["fair-slack", "fixed-0"], seeds=[100]
+        traces=["bursts-8", "solar"], policies=["fair-price", "fixed-0"], seeds=[100]
     ).shortened(0.2)
 
 
@@ -47,7 +47,7 @@ def test_a_study_gives_a_score_for_each_run_and_writes_a_record(
         study, node, processes=1, progress=lambda done, total: told.append((done, total))
     )
     assert [(s.trace, s.policy) for s in results.scores] == [
-        (trace, policy) for trace in ("bursts-8", "solar") for policy in ("fair-slack", "fixed-0")
+        (trace, policy) for trace in ("bursts-8", "solar") for policy in ("fair-price", "fixed-0")
     ]
     assert set(results.bounds) == {("bursts-8", 100), ("solar", 100)}
     assert told[-1] == (6, 6)
