@@ -56,7 +56,7 @@ def test_a_strict_dry_run_is_refused_as_the_request_would_be(service: HttpServic
     response = service.client.post(
         "/v1/models/toy/plan",
         json={},
-        headers={"X-Energy-Budget-mJ": "1", "Prefer": "handling=strict"},
+        headers={"X-Energy-Budget-mJ": "0.001", "Prefer": "handling=strict"},
     )
     assert response.status_code == 422
 
