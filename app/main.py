@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -31,6 +31,7 @@ from app.inference.repository import find_models
 from app.inference.workers import Workers
 from app.lifecycle import Lifecycle
 from app.machine import open_cap, open_frequency, open_node, shares_cores
+from app.node import Node
 from app.scheduling.dispatch import Limits
 from app.scheduling.fair_slack import Policy
 from app.scheduling.scheduler import Scheduler
@@ -78,26 +79,7 @@ def create_app(settings: Settings | None = None, policy: Policy | None = None) -
     clock = time.perf_counter
     node = open_node(settings, clock)
     cap = open_cap(settings, node, clock)
-    scheduler = Scheduler(
-        menu_of,
-        Limits(
-            cores=settings.workers,
-            max_queue=settings.max_queue,
-            max_windows=settings.batch_windows,
-            patience_s=settings.max_wait_s,
-            late_grace_s=settings.late_grace_s,
-        ),
-        node.gate,
-        policy=policy,
-    )
-    pump = Pump(
-        scheduler,
-        Workers(settings.workers),
-        charge=node.charge,
-        metrics=metrics,
-        threads=settings.threads,
-        clock=clock,
-    )
+    pump = _open_pump(settings, node, metrics, policy, clock)
     service = InferenceService(
         models,
         pump=pump,
@@ -121,6 +103,41 @@ def create_app(settings: Settings | None = None, policy: Policy | None = None) -
     lifecycle = Lifecycle(service, profiles=profiles, upkeep=upkeep, masks=masks, builders=builders)
     metrics.watch_node(partial(_read_node, service, lifecycle, link))
 
+    return _web_app(settings, service, lifecycle, default_model)
+
+
+def _open_pump(
+    settings: Settings,
+    node: Node,
+    metrics: Metrics,
+    policy: Policy | None,
+    clock: Callable[[], float],
+) -> Pump:
+    scheduler = Scheduler(
+        menu_of,
+        Limits(
+            cores=settings.workers,
+            max_queue=settings.max_queue,
+            max_windows=settings.batch_windows,
+            patience_s=settings.max_wait_s,
+            late_grace_s=settings.late_grace_s,
+        ),
+        node.gate,
+        policy=policy,
+    )
+    return Pump(
+        scheduler,
+        Workers(settings.workers),
+        charge=node.charge,
+        metrics=metrics,
+        threads=settings.threads,
+        clock=clock,
+    )
+
+
+def _web_app(
+    settings: Settings, service: InferenceService, lifecycle: Lifecycle, default_model: str
+) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await lifecycle.start()
@@ -145,8 +162,8 @@ def create_app(settings: Settings | None = None, policy: Policy | None = None) -
     # Around the framework's own layers, not within: inference needs none of them.
     app.middleware_stack = RequestIdentity(
         InferShortcut(app.build_middleware_stack(), *endpoints),
-        metrics=metrics,
-        models=frozenset(models),
+        metrics=service.metrics,
+        models=frozenset(service.models),
         access_log=settings.access_log,
     )
     return app
