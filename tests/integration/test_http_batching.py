@@ -92,7 +92,7 @@ def test_in_a_strict_overload_every_request_is_answered_and_told_when_to_come_ba
     assert len(responses) == 180
     assert {r.status_code for r in responses} <= {200, 422, 429, 504}
     assert any(r.status_code == 200 for r in responses)
-    assert refused  # at arrival (429) or in the queue (504): that depends on how requests meet
+    assert any(r.status_code == 429 for r in responses)
     for response in (r for r in refused if r.status_code == 429):
         assert int(response.headers["retry-after"]) >= 1
         assert response.json()["reason"] == "busy"
