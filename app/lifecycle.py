@@ -87,12 +87,12 @@ class Lifecycle:
     async def _get_ready(self) -> None:
         began_s = time.perf_counter()
         try:
-            for model in self._service.models.values():
+            for model in self._service.models:
                 model.profile = await self._profiles.obtain(
                     model.builder, model.permilles, self._builders
                 )
             with weights_apart():
-                for model in self._service.models.values():
+                for model in self._service.models:
                     await self._warm(model)
         except Exception:
             logger.exception("could not get ready")

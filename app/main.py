@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from functools import partial
-from importlib.metadata import version
-from pathlib import Path
 
 from fastapi import FastAPI
-from starlette.responses import FileResponse, Response
-from starlette.routing import Route
 
-from app.api import errors, openapi
-from app.api.context import RequestIdentity
-from app.api.health import HealthApi
-from app.api.infer import InferEndpoint
-from app.api.native import NativeApi
-from app.api.power import PowerApi
-from app.api.shortcut import InferShortcut
+from app.api.routes import Parts, web_app
 from app.battery import charge_ratio
+from app.inference.catalogue import Catalogue
 from app.inference.lineup import menu_of
 from app.inference.model import ServedModel
 from app.inference.profiles import HostProfiles
@@ -44,18 +34,13 @@ from app.storage import (
     SharedProfiles,
     TieredMaskCache,
 )
-from app.telemetry.metrics import CONTENT_TYPE, Metrics, NodeReading
+from app.telemetry.metrics import Metrics, NodeReading
 from app.upkeep import Upkeep
 from sentryfuse.bundle import read_bundle
 from sentryfuse.errors import ConfigError
 from sentryfuse.variants import VariantBuilder
 
 _MASK_BYTES = 8 * 2**20
-_DOCS_PAGE = Path(__file__).parent / "web" / "docs.html"
-_DESCRIPTION = (
-    "Say which sensors are alive and what you can spend; get the most accurate answer that fits, "
-    "with a receipt."
-)
 
 
 def create_app(settings: Settings | None = None, policy: Policy | None = None) -> FastAPI:
@@ -103,7 +88,9 @@ def create_app(settings: Settings | None = None, policy: Policy | None = None) -
     lifecycle = Lifecycle(service, profiles=profiles, upkeep=upkeep, masks=masks, builders=builders)
     metrics.watch_node(partial(_read_node, service, lifecycle, link))
 
-    return _web_app(settings, service, lifecycle, default_model)
+    return web_app(
+        Parts(settings=settings, service=service, lifecycle=lifecycle, default_model=default_model)
+    )
 
 
 def _open_pump(
@@ -135,40 +122,6 @@ def _open_pump(
     )
 
 
-def _web_app(
-    settings: Settings, service: InferenceService, lifecycle: Lifecycle, default_model: str
-) -> FastAPI:
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await lifecycle.start()
-        yield
-        await lifecycle.stop()
-
-    app = FastAPI(
-        title="SentryFuse",
-        version=version("sentryfuse"),
-        description=_DESCRIPTION,
-        lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-        # Asking for OpenTelemetry at every request costs more than it is worth here.
-        telemetry={"tracing": False, "metrics": False, "logs": False},
-    )
-    app.state.lifecycle = lifecycle
-    errors.install(app)
-    endpoints = _infer_endpoints(settings, service, default_model)
-    app.router.routes += [endpoint.route() for endpoint in endpoints]
-    _add_routes(app, settings, service, lifecycle, default_model)
-    # Around the framework's own layers, not within: inference needs none of them.
-    app.middleware_stack = RequestIdentity(
-        InferShortcut(app.build_middleware_stack(), *endpoints),
-        metrics=service.metrics,
-        models=frozenset(service.models),
-        access_log=settings.access_log,
-    )
-    return app
-
-
 def _open_redis(settings: Settings) -> RedisLink | None:
     if settings.redis_url is None:
         return None
@@ -188,8 +141,8 @@ def _mask_cache(settings: Settings, link: RedisLink | None, metrics: Metrics) ->
 
 def _load_models(
     settings: Settings, masks: TieredMaskCache, builders: ThreadPoolExecutor, metrics: Metrics
-) -> dict[str, ServedModel]:
-    models = {}
+) -> Catalogue:
+    models = Catalogue()
     for stored in find_models(settings.models):
         builder = VariantBuilder(read_bundle(stored.path), threads=settings.threads)
         registry = VariantRegistry(
@@ -200,70 +153,17 @@ def _load_models(
             limit=settings.max_variants,
             metrics=metrics,
         )
-        models[stored.name] = ServedModel(stored, builder, registry, settings)
+        models.put(ServedModel(stored, builder, registry, settings))
     return models
 
 
-def _default_model(settings: Settings, models: dict[str, ServedModel]) -> str:
-    name = settings.default_model or next(iter(models))
+def _default_model(settings: Settings, models: Catalogue) -> str:
+    name = settings.default_model or models.names[0]
     if name not in models:
         raise ConfigError(
-            f"SENTRYFUSE_DEFAULT_MODEL: no model {name!r}; there is {', '.join(models)}"
+            f"SENTRYFUSE_DEFAULT_MODEL: no model {name!r}; there is {', '.join(models.names)}"
         )
     return name
-
-
-def _infer_endpoints(
-    settings: Settings, service: InferenceService, default_model: str
-) -> tuple[InferEndpoint, InferEndpoint]:
-    """Endpoints of the default model and of any model by name."""
-
-    def make(path: str) -> InferEndpoint:
-        return InferEndpoint(
-            path,
-            service,
-            default_model=default_model,
-            max_body_bytes=settings.max_body_bytes,
-            max_batch=settings.max_batch,
-        )
-
-    return make("/v1/infer"), make("/v1/models/{model}/infer")
-
-
-def _add_routes(
-    app: FastAPI,
-    settings: Settings,
-    service: InferenceService,
-    lifecycle: Lifecycle,
-    default_model: str,
-) -> None:
-    native = NativeApi(
-        service,
-        default_model=default_model,
-        max_batch=settings.max_batch,
-        max_body_bytes=settings.max_body_bytes,
-    )
-    power = PowerApi(
-        service, max_body_bytes=settings.max_body_bytes, admin_token=settings.admin_token
-    )
-    app.include_router(native.router())
-    app.include_router(power.router())
-    app.include_router(HealthApi(lifecycle, service, app.version).router())
-
-    async def metrics(request: object) -> Response:
-        return Response(service.metrics.render(), media_type=CONTENT_TYPE)
-
-    async def docs(request: object) -> Response:
-        return FileResponse(_DOCS_PAGE, media_type="text/html")
-
-    app.router.routes.append(Route("/metrics", metrics))
-    app.router.routes.append(Route("/docs", docs))
-    openapi.install(
-        app,
-        service.model(default_model).bundle,
-        default_model=default_model,
-        idle_power_w=settings.idle_power_w,
-    )
 
 
 def _read_node(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from app.answer import Answer, probabilities
@@ -19,8 +19,8 @@ from app.errors import (
     NotReadyError,
     RequestError,
     ShedError,
-    UnknownModelError,
 )
+from app.inference.catalogue import Catalogue
 from app.inference.lineup import Lineup
 from app.inference.model import ServedModel
 from app.inference.pump import Outcome, Pump, Ticket
@@ -47,7 +47,7 @@ class InferenceService:
     """Queues and accounts for requests. Lives on one event loop.
 
     Args:
-        models: What is served, by name.
+        models: What is served, by name and version.
         pump: Owner of the cores.
         node: The machine's power and its books.
         metrics: Told of everything that is answered or refused.
@@ -58,7 +58,7 @@ class InferenceService:
 
     def __init__(
         self,
-        models: Mapping[str, ServedModel],
+        models: Catalogue,
         *,
         pump: Pump,
         node: Node,
@@ -87,19 +87,13 @@ class InferenceService:
             self._planner, crowded=lambda: self.scheduler.waiting > 0, clock=clock
         )
 
-    def model(self, name: str) -> ServedModel:
-        """Return a model by name.
+    def model(self, name: str, version: str | None = None) -> ServedModel:
+        """Return a model by name and version, or the newest version that is ready.
 
         Raises:
             UnknownModelError: There is none.
         """
-        try:
-            return self.models[name]
-        except KeyError:
-            served = list(self.models)
-            raise UnknownModelError(
-                f"no model {name[:64]!r}; there is {', '.join(served)}", models=served
-            ) from None
+        return self.models.find(name, version)
 
     def check_room(self, model: ServedModel) -> None:
         """Refuse early, before anything is spent on reading a request.

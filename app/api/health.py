@@ -59,8 +59,9 @@ class HealthApi:
     async def health(self) -> Response:
         """Say what is served and in which state."""
         models = {
-            model.name: {"version": model.version, "ready": model.warm}
-            for model in self._service.models.values()
+            name: {"version": model.version, "ready": model.warm}
+            for name in self._service.models.names
+            for model in (self._service.model(name),)
         }
         content = {"status": self._lifecycle.phase, "version": self._version, "models": models}
         return _json(content, 200 if self._lifecycle.ready else 503)

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.body import check_is_json, read_body
 from app.api.budgets import parse_budget
-from app.api.payload import WindowReader
+from app.api.readers import WindowReaders
 from app.api.render import answer_json, server_timing
 from app.ask import Ask
 from app.service import InferenceService
@@ -25,28 +25,25 @@ class InferEndpoint:
     Args:
         path: The route, for metrics.
         service: What answers.
+        readers: Read the windows.
         default_model: Asked when the route names none.
         max_body_bytes: Longest body that is read.
-        max_batch: Most windows in one request.
     """
 
     def __init__(
         self,
         path: str,
         service: InferenceService,
+        readers: WindowReaders,
         *,
         default_model: str,
         max_body_bytes: int,
-        max_batch: int,
     ) -> None:
         self.path = path
         self._service = service
         self._default_model = default_model
         self._max_body_bytes = max_body_bytes
-        self._readers = {
-            model.name: WindowReader(model.spec, max_batch=max_batch)
-            for model in service.models.values()
-        }
+        self._readers = readers
 
     def route(self) -> Route:
         """The route that leads here."""
@@ -56,7 +53,9 @@ class InferEndpoint:
         """Answer one request; its clock starts once the body is complete."""
         service, headers = self._service, scope["headers"]
         path_params = scope.setdefault("path_params", {})
-        model = service.model(path_params.setdefault("model", self._default_model))
+        model = service.model(
+            path_params.setdefault("model", self._default_model), path_params.get("version")
+        )
         wanted = parse_budget(headers)
         check_is_json(headers)
         body = await read_body(headers, receive, limit=self._max_body_bytes)
@@ -64,7 +63,7 @@ class InferEndpoint:
         service.check_room(model)
         waited_s = await service.turn_to_read(wanted.budget, received_s)
         began_cpu_s = time.thread_time()
-        windows = self._readers[model.name].read(body)
+        windows = self._readers.of(model).read(body)
         ask = Ask(
             windows=windows,
             budget=wanted.budget,

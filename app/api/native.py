@@ -58,7 +58,7 @@ class NativeApi:
 
     async def models(self) -> dict[str, Any]:
         """List every model that is served."""
-        return {"models": [self._summary(model) for model in self._service.models.values()]}
+        return {"models": [self._summary(model) for model in self._service.models]}
 
     async def details(self, model: str) -> dict[str, Any]:
         """Say what a model takes and answers."""

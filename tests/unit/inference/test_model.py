@@ -2,19 +2,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
-from app.inference.model import ServedModel
-from app.inference.registry import VariantRegistry
-from app.inference.repository import Stored
-from app.settings import Settings
-from app.storage import MemoryMaskCache, TieredMaskCache
-from app.telemetry.metrics import Metrics
 from sentryfuse.presence import Presence, all_presences
-from sentryfuse.variants import VariantBuilder
-from tests.bundles import random_bundle
+from tests.served import served_model
 
 FULL = Presence.full(5)
 
@@ -26,17 +18,7 @@ def builders() -> Iterator[ThreadPoolExecutor]:
 
 
 def warm_keys(builders: ThreadPoolExecutor, **settings: object) -> list[tuple[Presence, int]]:
-    chosen = Settings(**settings)
-    builder = VariantBuilder(random_bundle())
-    registry = VariantRegistry(
-        "toy",
-        builder,
-        TieredMaskCache(MemoryMaskCache(2**20)),
-        builders=builders,
-        limit=chosen.max_variants,
-        metrics=Metrics(),
-    )
-    return ServedModel(Stored("toy", "1", Path()), builder, registry, chosen).warm_keys()
+    return served_model(builders=builders, **settings).warm_keys()
 
 
 def test_the_full_presence_is_warm_at_every_ratio(builders: ThreadPoolExecutor) -> None:

@@ -1,0 +1,130 @@
+"""The web app around the service: its routes, its layers and its pages."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from app.api import errors, openapi
+from app.api.context import RequestIdentity
+from app.api.health import HealthApi
+from app.api.infer import InferEndpoint
+from app.api.native import NativeApi
+from app.api.power import PowerApi
+from app.api.readers import WindowReaders
+from app.api.shortcut import InferShortcut
+from app.lifecycle import Lifecycle
+from app.service import InferenceService
+from app.settings import Settings
+from app.telemetry.metrics import CONTENT_TYPE
+
+_DOCS_PAGE = Path(__file__).parent.parent / "web" / "docs.html"
+_DESCRIPTION = (
+    "Say which sensors are alive and what you can spend; get the most accurate answer that fits, "
+    "with a receipt."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the web app is built around."""
+
+    settings: Settings
+    service: InferenceService
+    lifecycle: Lifecycle
+    default_model: str
+    """Answers ``/v1/infer``."""
+
+
+def web_app(parts: Parts) -> FastAPI:
+    """Build the web app."""
+    service = parts.service
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await parts.lifecycle.start()
+        yield
+        await parts.lifecycle.stop()
+
+    app = FastAPI(
+        title="SentryFuse",
+        version=version("sentryfuse"),
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        # Asking for OpenTelemetry at every request costs more than it is worth here.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    app.state.lifecycle = parts.lifecycle
+    errors.install(app)
+    endpoints = _infer_endpoints(parts, WindowReaders(max_batch=parts.settings.max_batch))
+    app.router.routes += [endpoint.route() for endpoint in endpoints]
+    _add_routes(app, parts)
+    _add_pages(app, parts)
+    # Around the framework's own layers, not within: inference needs none of them.
+    app.middleware_stack = RequestIdentity(
+        InferShortcut(app.build_middleware_stack(), *endpoints),
+        metrics=service.metrics,
+        models=service.models,
+        access_log=parts.settings.access_log,
+    )
+    return app
+
+
+def _infer_endpoints(parts: Parts, readers: WindowReaders) -> tuple[InferEndpoint, InferEndpoint]:
+    """Endpoints of the default model and of any model by name."""
+
+    def make(path: str) -> InferEndpoint:
+        return InferEndpoint(
+            path,
+            parts.service,
+            readers,
+            default_model=parts.default_model,
+            max_body_bytes=parts.settings.max_body_bytes,
+        )
+
+    return make("/v1/infer"), make("/v1/models/{model}/infer")
+
+
+def _add_routes(app: FastAPI, parts: Parts) -> None:
+    service, settings = parts.service, parts.settings
+    native = NativeApi(
+        service,
+        default_model=parts.default_model,
+        max_batch=settings.max_batch,
+        max_body_bytes=settings.max_body_bytes,
+    )
+    power = PowerApi(
+        service, max_body_bytes=settings.max_body_bytes, admin_token=settings.admin_token
+    )
+    app.include_router(native.router())
+    app.include_router(power.router())
+    app.include_router(HealthApi(parts.lifecycle, service, app.version).router())
+
+
+def _add_pages(app: FastAPI, parts: Parts) -> None:
+    """Metrics, and the documentation of it all."""
+    service = parts.service
+
+    async def metrics(request: object) -> Response:
+        return Response(service.metrics.render(), media_type=CONTENT_TYPE)
+
+    async def docs(request: object) -> Response:
+        return FileResponse(_DOCS_PAGE, media_type="text/html")
+
+    app.router.routes.append(Route("/metrics", metrics))
+    app.router.routes.append(Route("/docs", docs))
+    openapi.install(
+        app,
+        service.model(parts.default_model).bundle,
+        default_model=parts.default_model,
+        idle_power_w=parts.settings.idle_power_w,
+    )
