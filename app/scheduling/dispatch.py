@@ -48,8 +48,6 @@ class Dropped:
     reason: DropReason
     """What ran out: the deadline or our patience; or the strict budget that nothing fits."""
     waited_s: float
-    least_possible: float | None = None
-    """What that budget would have to be; for an accuracy floor, the most that can be had."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

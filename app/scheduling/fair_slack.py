@@ -42,17 +42,17 @@ class View:
         """Whether the head is expected to be in time."""
         return (self.slowdown + self.margin) * offer.latency_s <= self.slack_s
 
-    def breaks(self, offer: Offer) -> tuple[BudgetKind, float] | None:
-        """Return the first of the head's budgets but latency that is missed, and its least."""
+    def breaks(self, offer: Offer) -> BudgetKind | None:
+        """Return the first of the head's budgets but latency that is missed."""
         budget = self.request.budget
         if budget.accuracy_floor is not None and offer.accuracy < budget.accuracy_floor:
-            return "accuracy", offer.accuracy
+            return "accuracy"
         energy_j = self.energy_factor * offer.energy_j + self.request.reading_j
         power_w = self.idle_power_w + self.arrival_rate_hz * energy_j
         if budget.power_w is not None and power_w > budget.power_w:
-            return "power", power_w
+            return "power"
         if budget.energy_j is not None and energy_j > budget.energy_j:
-            return "energy", energy_j
+            return "energy"
         return None
 
 

@@ -111,7 +111,7 @@ class Scheduler:
             if offer is None:
                 self._drop(self._timely, head, "deadline", now_s)
             elif head.budget.strict and (broken := view.breaks(offer)) is not None:
-                self._drop(self._timely, head, broken[0], now_s, least_possible=broken[1])
+                self._drop(self._timely, head, broken, now_s)
             else:
                 return self._through_gate(self._timely, lane, offer, view, now_s)
         while self._free > 0 and (lane := self._late.most_urgent()) is not None:
@@ -248,17 +248,9 @@ class Scheduler:
             self._late.add(head, max(head.deadline_s, now_s) + self._limits.late_grace_s)
         return True
 
-    def _drop(
-        self,
-        lanes: Lanes,
-        request: Request,
-        reason: DropReason,
-        now_s: float,
-        least_possible: float | None = None,
-    ) -> None:
+    def _drop(self, lanes: Lanes, request: Request, reason: DropReason, now_s: float) -> None:
         lanes.remove(request.id)
-        waited_s = now_s - request.received_s
-        self._dropped.append(Dropped(request, reason, waited_s, least_possible))
+        self._dropped.append(Dropped(request, reason, now_s - request.received_s))
 
     def _view(self, lane: Lane, now_s: float, *, late: bool = False) -> View:
         head, lanes = lane.head, self._late if late else self._timely

@@ -184,13 +184,12 @@ def test_a_request_refused_by_an_idle_machine_makes_it_doubt_its_estimate() -> N
     assert refused > 0
 
 
-def test_a_strict_floor_that_nothing_reaches_is_dropped_with_the_most_possible() -> None:
+def test_a_strict_floor_that_nothing_reaches_is_dropped_for_its_accuracy() -> None:
     made = scheduler()
     made.submit(request(1, 50, accuracy_floor=0.95, strict=True), 0.0)
 
     assert made.next(0.0) is None
-    (dropped,) = made.dropped()
-    assert (dropped.reason, dropped.least_possible) == ("accuracy", 0.90)
+    assert reasons(made) == [(1, "accuracy")]
 
 
 def test_rows_of_a_lone_batch_are_shared_out_when_that_makes_it_more_accurate() -> None:
