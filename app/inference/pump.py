@@ -201,7 +201,7 @@ class Pump:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        wake_s = self.scheduler.wake_s()
+        wake_s = self.scheduler.wake_s
         if wake_s < math.inf:
             delay_s = max(wake_s - self._clock(), _SOON_S)
             self._timer = asyncio.get_running_loop().call_later(delay_s, self.turn)
@@ -240,7 +240,7 @@ class Pump:
         if failure is None:
             self._finish(running, batch.joined([o for o in running.outcomes if isinstance(o, Run)]))
         else:
-            self.scheduler.failed(running.dispatch, self._clock())
+            self.scheduler.failed(running.dispatch)
             for entry in running.entries:
                 if not entry.outcome.done():
                     entry.outcome.set_exception(failure)

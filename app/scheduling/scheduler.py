@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable
 
+from app.scheduling import saving
+from app.scheduling.admission import Ahead, has_room, lateness_s, refusal_for_power
 from app.scheduling.arrivals import ArrivalRate
 from app.scheduling.dispatch import Dispatch, Dropped, DropReason, Limits, Refused
 from app.scheduling.estimator import Estimator
@@ -22,9 +24,6 @@ from app.scheduling.power_gate import PowerGate
 from app.scheduling.types import Request
 
 _POWER_HORIZON_S = 1.0
-_SAVING = 0.5
-_SHORTEST_SAVING_S = 0.0005
-_LONGEST_SAVING_S = 0.25  # of waiting for joules where no deadline says how long is too long
 
 
 class Scheduler:
@@ -134,8 +133,7 @@ class Scheduler:
             energy_j: Active energy of the inference.
             now_s: The time.
         """
-        self._free += dispatch.cores
-        del self._ends_s[dispatch.requests[0].id]
+        self._release(dispatch)
         self.gate.settle(dispatch.predicted_j, energy_j, now_s)
         option = dispatch.offer.option
         self.estimator.observe(
@@ -143,10 +141,9 @@ class Scheduler:
             energy_j / option.energy_j if option.energy_j else 0.0,
         )
 
-    def failed(self, dispatch: Dispatch, now_s: float) -> None:
+    def failed(self, dispatch: Dispatch) -> None:
         """Take back the cores of a dispatch that came to nothing; its energy counts as spent."""
-        self._free += dispatch.cores
-        del self._ends_s[dispatch.requests[0].id]
+        self._release(dispatch)
 
     def cancel(self, request_id: int) -> bool:
         """Forget a request that still waits; False if it does not."""
@@ -157,6 +154,7 @@ class Scheduler:
         dropped, self._dropped = tuple(self._dropped), []
         return dropped
 
+    @property
     def wake_s(self) -> float:
         """When to ask :meth:`next` again although nothing else happened; infinity for never."""
         return self._wake_s
@@ -175,59 +173,51 @@ class Scheduler:
         return min(self._limits.max_windows, BATCHES[-1])
 
     def _refusal(self, request: Request, now_s: float) -> Refused | None:
-        if self.waiting >= self._limits.max_queue and (self.waiting or not self._free):
+        if not has_room(self.waiting, self._free, self._limits):
             return Refused(
                 "queue_full",
                 self.retry_after_s(now_s),
                 f"{self.waiting} requests already wait for {self._limits.cores} cores",
             )
         menu = self._menus(request.group)
-        if (powerless := self._refusal_for_power(request, menu, now_s)) is not None:
-            return powerless
-        if self.policy.sheds and request.budget.strict and request.deadline_s < math.inf:
-            late_s = self._expected_end_s(request, menu, now_s) - request.deadline_s
-            if late_s > 0:
-                if self.idle:
-                    self.estimator.doubted()
-                return Refused(
-                    "busy",
-                    late_s,
-                    f"{self.waiting} requests wait: this one would be "
-                    f"{1e3 * late_s:.3g} ms late at the least",
-                )
-        return None
-
-    def _refusal_for_power(self, request: Request, menu: Menu, now_s: float) -> Refused | None:
-        if self.gate.cap_w is None:
-            return None
-        energy_j = menu.least_window_j(self._most_batch) * request.windows
-        energy_j *= self.estimator.energy.mean
-        longest_s = self._limits.patience_s
-        if request.deadline_s < math.inf:
-            longest_s = min(longest_s, _SAVING * max(request.deadline_s - now_s, 0.0))
-        wait_s = self.gate.wait_s(energy_j, now_s)
-        if self.waiting and wait_s < math.inf:
-            owed_j = energy_j * (self.waiting + 1) - self.gate.tokens_j(now_s)
-            wait_s = max(wait_s, owed_j / self.gate.refill_w)
-        if wait_s <= longest_s:
-            return None
-        return Refused(
-            "power_cap",
-            wait_s - longest_s if wait_s < math.inf else self._limits.patience_s,
-            f"the node's power cap of {self.gate.cap_w:g} W leaves no energy for "
-            f"{self.waiting + 1} more requests in time",
+        least_j = menu.least_window_j(self._most_batch) * request.windows
+        powerless = refusal_for_power(
+            request,
+            least_j * self.estimator.energy.mean,
+            self.waiting,
+            self.gate,
+            patience_s=self._limits.patience_s,
+            now_s=now_s,
         )
+        return powerless or self._refusal_for_lateness(request, menu, now_s)
 
-    def _expected_end_s(self, request: Request, menu: Menu, now_s: float) -> float:
-        """When a request would be answered, if all that is due before it is served quickest."""
-        slowdown = self.estimator.latency.mean
-        ahead = self._timely.ahead_of(request.deadline_s)
-        wait_s = 0.0
-        if ahead >= self._free:
-            each_s = menu.least_core_s(self._most_batch) * slowdown
-            wait_s = (self._busy_s(now_s) + ahead * each_s) / self._limits.cores
-        fastest_s = menu.fastest_s(request.windows, 1, request.permilles) * slowdown
-        return now_s + wait_s + fastest_s + self.overhead_s
+    def _refusal_for_lateness(self, request: Request, menu: Menu, now_s: float) -> Refused | None:
+        if not (self.policy.sheds and request.budget.strict and request.deadline_s < math.inf):
+            return None
+        late_s = lateness_s(
+            request,
+            menu,
+            Ahead(
+                sooner=self._timely.ahead_of(request.deadline_s),
+                free_cores=self._free,
+                busy_s=self._busy_s(now_s),
+            ),
+            self._limits,
+            most_batch=self._most_batch,
+            slowdown=self.estimator.latency.mean,
+            overhead_s=self.overhead_s,
+            now_s=now_s,
+        )
+        if late_s <= 0:
+            return None
+        if self.idle:
+            self.estimator.doubted()
+        return Refused(
+            "busy",
+            late_s,
+            f"{self.waiting} requests wait: this one would be "
+            f"{1e3 * late_s:.3g} ms late at the least",
+        )
 
     def _give_up(self, head: Request, lane: Lane, now_s: float) -> bool:
         """Take a request that can't make it any more out of the way of those that can."""
@@ -287,24 +277,17 @@ class Scheduler:
     def _through_gate(
         self, lanes: Lanes, lane: Lane, offer: Offer, view: View, now_s: float
     ) -> Dispatch | None:
-        """Run the offer if the power cap has the joules; else wait for them, else something less.
-
-        While joules are short and not cores, waiting costs nobody anything: those who arrive
-        meanwhile make the batch larger and each window cheaper. So it lasts as long as the head
-        can afford.
-        """
-        if (until_s := self._saves_until_s(offer, view)) > now_s:
+        """Run the offer if the power cap has the joules; else wait for them, or take less."""
+        until_s = saving.grows_until_s(offer, view, self.policy, self._most_batch)
+        if until_s > now_s:
             self._wake_s = until_s
             return None
         factor = self.estimator.energy.mean
         if not self.gate.admits(offer.option.energy_j * factor, now_s):
-            offer = self._instead(offer, view, factor, now_s)
+            offer = saving.instead(offer, view, self.policy, self.gate, factor=factor, now_s=now_s)
             energy_j = offer.option.energy_j * factor
             if not self.gate.admits(energy_j, now_s):
-                self._wake_s = now_s + max(self.gate.wait_s(energy_j, now_s), _SHORTEST_SAVING_S)
-                too_late_s = math.nextafter(lane.line[0][0], math.inf)
-                if too_late_s > now_s:  # whoever can't be served must hear of it then
-                    self._wake_s = min(self._wake_s, too_late_s)
+                self._wake_s = saving.wake_s(energy_j, lane.line[0][0], self.gate, now_s)
                 return None
         predicted_j = offer.option.energy_j * factor
         self.gate.spend(predicted_j, now_s)
@@ -325,37 +308,9 @@ class Scheduler:
             now_s=now_s,
         )
 
-    def _saves_until_s(self, offer: Offer, view: View) -> float:
-        """Until when it is better to let the batch grow: never, unless joules are what is short.
-
-        Half of the head's budget may pass; the other half is for a core to be free and to run.
-        """
-        if (
-            not self.policy.concedes
-            or view.energy_factor * offer.energy_j <= view.allowance_j
-            or offer.option.batch >= self._most_batch
-        ):
-            return -math.inf
-        head = view.request
-        budget_s = min(head.deadline_s - head.received_s, _LONGEST_SAVING_S)
-        return head.received_s + _SAVING * budget_s
-
-    def _instead(self, offer: Offer, view: View, factor: float, now_s: float) -> Offer:
-        """What to save joules for: the cheapest for each that can be in time, else the soonest."""
-        permille = None if self.policy.concedes else offer.option.permille
-        strict = view.request.budget.strict
-        slack_s = min(view.slack_s if view.slack_s > 0 else math.inf, _LONGEST_SAVING_S)
-        timely, soonest, soonest_s = None, offer, math.inf
-        for other in view.offers:
-            if permille not in (None, other.option.permille) or (strict and view.breaks(other)):
-                continue
-            wait_s = self.gate.wait_s(other.option.energy_j * factor, now_s)
-            if wait_s < soonest_s:
-                soonest, soonest_s = other, wait_s
-            in_time = wait_s + view.slowdown * other.latency_s <= slack_s
-            if in_time and (timely is None or other.energy_j < timely.energy_j):
-                timely = other
-        return timely or soonest
+    def _release(self, dispatch: Dispatch) -> None:
+        self._free += dispatch.cores
+        del self._ends_s[dispatch.requests[0].id]
 
     def _busy_s(self, now_s: float) -> float:
         """Core time that the running inferences are expected to take yet."""

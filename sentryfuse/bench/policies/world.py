@@ -201,7 +201,7 @@ class _World:
         while (dispatch := scheduler.next(now_s)) is not None:
             self._start(dispatch, now_s)
         scheduler.dropped()  # their fate is DROPPED unless something else becomes of them
-        wake_s = scheduler.wake_s()
+        wake_s = scheduler.wake_s
         if wake_s < self._wake_s:
             self._wake_s = max(wake_s, now_s)
             self._at(self._wake_s, _Event.WAKE)

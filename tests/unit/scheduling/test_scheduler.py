@@ -235,7 +235,7 @@ def test_latency_and_energy_are_corrected_apart() -> None:
 
 def test_a_failed_inference_gives_its_core_back() -> None:
     made = scheduler()
-    made.failed(first(made, request(1, 50)), 0.001)
+    made.failed(first(made, request(1, 50)))
 
     assert made.free_cores == 1
 
@@ -264,7 +264,7 @@ def test_a_request_waits_for_energy_and_is_told_when() -> None:
         now_s, ran = now_s + 0.009, ran + 1
         made.submit(request(ran, group=str(ran), received_s=now_s), now_s)
 
-    wake_s = made.wake_s()
+    wake_s = made.wake_s
 
     assert 0 < ran < 10
     assert now_s < wake_s < now_s + 1.0
@@ -279,8 +279,8 @@ def test_a_request_that_waits_for_energy_hears_of_it_when_its_deadline_passes() 
     now_s = 0.0
     while made.waiting:
         assert made.next(now_s) is None
-        assert made.wake_s() > now_s or not made.waiting
-        now_s = made.wake_s() if made.waiting else now_s
+        assert made.wake_s > now_s or not made.waiting
+        now_s = made.wake_s if made.waiting else now_s
 
     assert now_s == pytest.approx(0.050)
     assert reasons(made) == [(1, "deadline")]
@@ -316,7 +316,7 @@ def test_without_a_cap_nobody_needs_waking() -> None:
     made = scheduler()
     first(made, request(1, 50))
 
-    assert made.wake_s() == math.inf
+    assert made.wake_s == math.inf
 
 
 def test_the_plan_counts_the_time_already_spent_and_the_share_of_the_energy() -> None:
