@@ -7,11 +7,14 @@ import gc
 import logging
 import time
 from concurrent.futures import Executor
+from functools import partial
 from typing import Literal
 
-from app.inference.heap import weights_apart
+from app.heartbeat import Heartbeat, Vitals, ailments
+from app.inference.heap import give_back_free_pages, weights_apart
 from app.inference.model import ServedModel
 from app.inference.profiles import HostProfiles
+from app.inference.rehearsal import rehearse
 from app.service import InferenceService
 from app.storage import MaskKey, TieredMaskCache
 from app.upkeep import Upkeep
@@ -30,6 +33,9 @@ class Lifecycle:
         upkeep: Run as long as the service.
         masks: Closed at the end.
         builders: Threads that build variants; shut down at the end.
+        heartbeat: Beats as long as the event loop goes round.
+        stuck_s: An inference or event loop that takes longer will not come back.
+        most_windows: Largest batch of several requests; warm variants have run at it.
     """
 
     def __init__(
@@ -40,19 +46,25 @@ class Lifecycle:
         upkeep: Upkeep,
         masks: TieredMaskCache,
         builders: Executor,
+        heartbeat: Heartbeat,
+        stuck_s: float,
+        most_windows: int,
     ) -> None:
         self._service = service
         self._profiles = profiles
         self._upkeep = upkeep
         self._masks = masks
         self._builders = builders
+        self._heartbeat = heartbeat
+        self._stuck_s = stuck_s
+        self._most_windows = most_windows
         self._phase: Phase = "starting"
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def phase(self) -> Phase:
         """What the service is doing."""
-        if self._phase == "ready" and not self._service.pump.alive:
+        if self._phase == "ready" and self.ailments:
             return "failed"
         return self._phase
 
@@ -61,11 +73,37 @@ class Lifecycle:
         """Whether requests should be sent here."""
         return self.phase == "ready"
 
+    @property
+    def ailments(self) -> tuple[str, ...]:
+        """What only a restart would cure, one sentence each; nothing while the process lives."""
+        pump = self._service.pump
+        vitals = Vitals(
+            loop_s=self._heartbeat.age_s, inference_s=pump.longest_s, threads_alive=pump.alive
+        )
+        return ailments(vitals, stuck_s=self._stuck_s)
+
+    @property
+    def obstacles(self) -> tuple[str, ...]:
+        """Why no requests should be sent here, one sentence each; nothing if they should."""
+        match self.phase:
+            case "ready":
+                return ()
+            case "starting":
+                cold = [model for model in self._service.models if not model.warm]
+                return tuple(
+                    f"model {m.name} version {m.version} is getting ready" for m in cold
+                ) or ("the service is getting ready",)
+            case "draining":
+                return ("the service was told to end",)
+            case "failed":
+                return self.ailments or ("the service could not get ready; its log says why",)
+
     async def start(self) -> None:
         """Start the workers, and get ready in the background: liveness answers meanwhile."""
         self._service.pump.start()
         self._tasks = [
-            asyncio.create_task(work) for work in (self._get_ready(), self._upkeep.run())
+            asyncio.create_task(work)
+            for work in (self._heartbeat.run(), self._get_ready(), self._upkeep.run())
         ]
 
     def drain(self) -> None:
@@ -101,6 +139,7 @@ class Lifecycle:
         # What is here now stays: no collection needs to look at it again.
         gc.collect()
         gc.freeze()
+        give_back_free_pages()
         if self._phase == "starting":
             self._phase = "ready"
         logger.info("ready after %.1f s", time.perf_counter() - began_s)
@@ -114,5 +153,14 @@ class Lifecycle:
             await model.registry.get(presence, permille)
         for presence in dict.fromkeys(presence for presence, _ in keys):
             await model.lineup(presence)
+        await asyncio.get_running_loop().run_in_executor(
+            self._builders,
+            partial(
+                rehearse,
+                [resident.variant for resident in model.registry],
+                model.spec,
+                most_windows=self._most_windows,
+            ),
+        )
         model.warm = True
         logger.info("%s version %s is warm: %d variants", model.name, model.version, len(keys))

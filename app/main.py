@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from app.api.routes import Parts, web_app
 from app.battery import charge_ratio
+from app.heartbeat import Heartbeat
 from app.inference.catalogue import Catalogue
 from app.inference.lineup import menu_of
 from app.inference.model import ServedModel
@@ -85,7 +86,16 @@ def create_app(settings: Settings | None = None, policy: Policy | None = None) -
         clock=clock,
     )
     profiles = HostProfiles(settings.profiles, SharedProfiles(link))
-    lifecycle = Lifecycle(service, profiles=profiles, upkeep=upkeep, masks=masks, builders=builders)
+    lifecycle = Lifecycle(
+        service,
+        profiles=profiles,
+        upkeep=upkeep,
+        masks=masks,
+        builders=builders,
+        heartbeat=Heartbeat(clock),
+        stuck_s=settings.stuck_s,
+        most_windows=settings.batch_windows,
+    )
     metrics.watch_node(partial(_read_node, service, lifecycle, link))
 
     return web_app(
@@ -114,7 +124,7 @@ def _open_pump(
     )
     return Pump(
         scheduler,
-        Workers(settings.workers),
+        Workers(settings.workers, clock),
         charge=node.charge,
         metrics=metrics,
         threads=settings.threads,

@@ -81,6 +81,11 @@ class Settings(BaseSettings):
         4 * 2**20, ge=1024, description="Largest request body; a larger one is refused with 413"
     )
     max_batch: int = Field(32, ge=1, description="Most windows in one request")
+    stuck_s: float = Field(
+        30.0,
+        gt=0,
+        description="An inference or event loop that takes longer makes liveness fail",
+    )
     drain_s: float = Field(
         0.0,
         ge=0,

@@ -34,25 +34,29 @@ class HealthApi:
         """The routes."""
         router = APIRouter(tags=["health"])
         add = router.add_api_route
+        stuck: dict[int | str, dict[str, Any]] = {503: {"description": "Only a restart helps"}}
         not_ready: dict[int | str, dict[str, Any]] = {
             503: {"description": "Not ready: starting, draining or failed"}
         }
-        add("/health/live", self.live, summary="Does the process answer?")
-        add("/healthz", self.live, summary="Does the process answer? (alias)")
+        add("/health/live", self.live, summary="Is the process alive?", responses=stuck)
+        add("/healthz", self.live, summary="Is the process alive? (alias)", responses=stuck)
         add("/health/ready", self.ready, summary="Send requests here?", responses=not_ready)
         add("/health", self.health, summary="Everything at a glance", responses=not_ready)
         return router
 
     async def live(self) -> Response:
-        """Answer from the event loop, which is the proof of life."""
+        """Say whether the event loop and every inference move, or what only a restart cures."""
+        ailments = self._lifecycle.ailments
+        if ailments:
+            return _json({"status": "stuck", "because": ailments}, 503)
         return _json({"status": "live"})
 
     async def ready(self) -> Response:
-        """Say whether requests should be sent here."""
+        """Say whether requests should be sent here, and why not."""
         phase = self._lifecycle.phase
         if phase == "ready":
             return _json({"status": "ready"})
-        response = _json({"status": phase}, 503)
+        response = _json({"status": phase, "because": self._lifecycle.obstacles}, 503)
         response.headers["Retry-After"] = "1"
         return response
 

@@ -127,6 +127,11 @@ class Pump:
         """Whether every worker thread runs."""
         return self._workers.alive
 
+    @property
+    def longest_s(self) -> float:
+        """How long the inference has been running that runs longest; 0 if none runs."""
+        return self._workers.longest_s
+
     def totals(self) -> Totals:
         """Return what ran so far."""
         return Totals(self._energy_j, self._windows, self._pruned)

@@ -30,7 +30,10 @@ def test_liveness_answers_while_the_service_gets_ready(start_http: StartHttp) ->
     wait_for(starting, "/health/live")
     ready = starting.client.get("/health/ready")
     assert ready.status_code == 503
-    assert ready.json() == {"status": "starting"}
+    assert ready.json() == {
+        "status": "starting",
+        "because": ["model toy version 2 is getting ready"],
+    }
     assert ready.headers["retry-after"] == "1"
     refused = starting.infer()
     assert refused.status_code == 503
@@ -123,7 +126,10 @@ def test_a_request_under_way_is_answered_after_sigterm(start_http: StartHttp) ->
 def test_while_draining_readiness_says_no_and_requests_are_served(start_http: StartHttp) -> None:
     service = start_http(drain_s=1.5)
     service.process.send_signal(signal.SIGTERM)
-    assert wait_for(service, "/health/ready", 503).json() == {"status": "draining"}
+    assert wait_for(service, "/health/ready", 503).json() == {
+        "status": "draining",
+        "because": ["the service was told to end"],
+    }
     assert service.client.get("/health/live").status_code == 200
     assert service.infer().status_code == 200
     assert service.process.wait(timeout=20) == 0

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from app.inference.workers import Worker, Workers
+from tests.unit.clocks import Clock
 
 
 @contextmanager
@@ -89,5 +90,24 @@ def test_closing_lets_the_running_job_finish() -> None:
             await asyncio.to_thread(workers.close)
             assert await job == "done"
             assert not workers.alive
+
+    asyncio.run(scenario())
+
+
+def test_it_is_known_how_long_the_longest_job_has_been_running() -> None:
+    async def scenario() -> None:
+        clock, release = Clock(), threading.Event()
+        workers = Workers(2, clock)
+        workers.start()
+        assert workers.longest_s == 0.0
+        held = asyncio.create_task(outcome(workers.take(), lambda: release.wait(5)))
+        await asyncio.sleep(0)
+        clock.pass_by(7.0)
+        await outcome(workers.take(), lambda: None)
+        assert workers.longest_s == 7.0
+        release.set()
+        await held
+        assert workers.longest_s == 0.0
+        await asyncio.to_thread(workers.close)
 
     asyncio.run(scenario())
