@@ -8,7 +8,6 @@ from typing import Any
 from starlette.requests import Request
 from starlette.types import Receive
 
-from app.api import diagnosis
 from app.api.payload import load_json
 from app.errors import (
     BodyTooLargeError,
@@ -16,6 +15,7 @@ from app.errors import (
     UnsupportedMediaError,
     WrongFieldError,
 )
+from app.protocol import diagnosis
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
 

@@ -10,10 +10,10 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from app.api.body import check_is_json, read_body
-from app.api.budgets import parse_budget
 from app.api.readers import WindowReaders
-from app.api.render import answer_json, server_timing
 from app.ask import Ask
+from app.protocol.budgets import parse_budget
+from app.protocol.render import answer_json, server_timing
 from app.service import InferenceService
 
 _JSON = (b"content-type", b"application/json")

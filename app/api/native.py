@@ -10,11 +10,11 @@ from starlette.responses import Response
 
 from app.api import schemas
 from app.api.body import read_object
-from app.api.budgets import parse_budget
-from app.api.render import card_json, option_json, plan_json
 from app.api.sample import sample_json
 from app.errors import WrongFieldError
 from app.inference.model import ServedModel
+from app.protocol.budgets import parse_budget
+from app.protocol.render import card_json, option_json, plan_json
 from app.service import InferenceService
 from sentryfuse.errors import ConfigError
 from sentryfuse.presence import Presence

@@ -2,7 +2,7 @@
 
 Nearly every request is regular and goes from text to arrays without a Python object for each
 number (`app.api.regular`). What is left is read here slowly, and explained by
-`app.api.diagnosis` where it is wrong.
+`app.protocol.diagnosis` where it is wrong.
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ from typing import Any
 import numpy as np
 import orjson
 
-from app.api import diagnosis
 from app.api.regular import RegularReader
-from app.errors import MalformedError, WrongFieldError, WrongInputError
+from app.errors import MalformedError, WrongInputError
 from app.inference.windows import FloatArray, Windows
-from sentryfuse.presence import Presence
+from app.protocol import diagnosis
+from app.protocol.assembly import none_present, unknown_modality, windows_of
 from sentryfuse.spec import ModalitySpec, ModelSpec
-
-MAX_ID_LENGTH = 128
 
 
 def load_json(body: bytes) -> Any:
@@ -50,7 +48,6 @@ class WindowReader:
         self._spec = spec
         self._max_batch = max_batch
         self._regular = RegularReader(spec)
-        self._bit_of = {name: index for index, name in enumerate(spec.modality_names)}
 
     def read(self, body: bytes) -> Windows:
         """Read and check the windows of one request.
@@ -76,12 +73,7 @@ class WindowReader:
         return self._windows(arrays, content.get("id"))
 
     def _windows(self, arrays: Mapping[str, FloatArray], request_id: object) -> Windows:
-        return Windows(
-            inputs=arrays,
-            presence=Presence.of((self._bit_of[name] for name in arrays), len(self._bit_of)),
-            batch=_common_batch(arrays, self._max_batch),
-            id=_checked_id(request_id),
-        )
+        return windows_of(self._spec, arrays, request_id, max_batch=self._max_batch)
 
 
 def _read_slowly(content: object, spec: ModelSpec) -> dict[str, FloatArray]:
@@ -106,20 +98,10 @@ def _present(content: object, spec: ModelSpec) -> dict[str, object]:
         )
     for name in inputs:
         if name not in spec.modality_names:
-            shown = diagnosis.shorten(name)
-            raise WrongInputError(
-                f"unknown modality {shown}; the model has {names}",
-                modality=name[:64],
-                expected=f"one of {names}",
-                received=shown,
-            )
+            raise unknown_modality(spec, name)
     present = {name: window for name, window in inputs.items() if window is not None}
     if not present:
-        raise WrongInputError(
-            f"no modality is present; send at least one of {names}",
-            expected=f"at least one of {names}",
-            received="none",
-        )
+        raise none_present(spec)
     return present
 
 
@@ -138,37 +120,6 @@ def _array(modality: ModalitySpec, window: object) -> FloatArray:
     if not np.isfinite(array).all():
         raise diagnosis.not_finite(modality, window)
     return array.reshape(-1, *shape)
-
-
-def _common_batch(arrays: Mapping[str, FloatArray], max_batch: int) -> int:
-    sizes = {name: len(array) for name, array in arrays.items()}
-    first, batch = next(iter(sizes.items()))
-    for name, size in sizes.items():
-        if size != batch:
-            raise WrongInputError(
-                f"modality {name!r} holds {size} windows and {first!r} holds {batch}; "
-                "every modality needs the same batch",
-                modality=name,
-                expected=f"{batch} windows, as in {first!r}",
-                received=f"{size} windows",
-            )
-    if batch > max_batch:
-        raise WrongInputError(
-            f"modality {first!r} holds {batch} windows; at most {max_batch} fit into one request",
-            modality=first,
-            expected=f"at most {max_batch} windows",
-            received=f"{batch} windows",
-        )
-    return batch
-
-
-def _checked_id(value: object) -> str | None:
-    if value is None or (isinstance(value, str) and len(value) <= MAX_ID_LENGTH):
-        return value
-    raise WrongFieldError(
-        f"id must be a string of at most {MAX_ID_LENGTH} characters, got {diagnosis.kind(value)}",
-        field="id",
-    )
 
 
 def _explain_non_finite(body: bytes, spec: ModelSpec) -> None:

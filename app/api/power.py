@@ -8,10 +8,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from pydantic import SecretStr
 
-from app.api import diagnosis, schemas
+from app.api import schemas
 from app.api.body import read_object
 from app.cap import CapError
 from app.errors import UnauthorisedError, WrongFieldError
+from app.protocol import diagnosis
 from app.scheduling.cap_schedule import ScheduleError, parse_schedule
 from app.service import InferenceService
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from app.api import diagnosis
 from app.errors import NoSimulatorError, WrongFieldError
+from app.protocol import diagnosis
 from sentryfuse.bundle import Bundle
 from sentryfuse.data.simulator import SIMULATED_NOTE, WindowSimulator
 from sentryfuse.errors import ConfigError

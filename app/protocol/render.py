@@ -24,7 +24,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
         "version": answer.version,
         "predictions": _predictions(answer),
         "plan": plan_json(answer.plan, answer.presence, answer.modality_names),
-        "receipt": _receipt(answer.receipt),
+        "receipt": receipt_json(answer.receipt),
     }
 
 
@@ -60,7 +60,8 @@ def plan_json(plan: Plan, presence: Presence, modality_names: Sequence[str]) -> 
     }
 
 
-def _receipt(receipt: Receipt) -> dict[str, Any]:
+def receipt_json(receipt: Receipt) -> dict[str, Any]:
+    """Describe what a request cost."""
     content: dict[str, Any] = {
         "parse_ms": _milli(receipt.parse_s),
         "build_ms": _milli(receipt.build_s),

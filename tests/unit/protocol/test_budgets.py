@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.api.budgets import parse_budget
 from app.errors import HeaderError
+from app.protocol.budgets import parse_budget
 from app.scheduling import Budget
 
 NAMES = (

@@ -1,9 +1,12 @@
-"""What exactly is wrong with a window that did not pass: the slow path of `app.api.payload`."""
+"""What exactly is wrong with a window that did not pass."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from app.errors import WrongInputError
 from sentryfuse.spec import ModalitySpec
@@ -46,9 +49,13 @@ def is_nest_of_numbers(window: object, depth: int = _DEEPEST) -> bool:
 
 def wrong_window(modality: ModalitySpec, window: object) -> WrongInputError:
     """Explain a window that is no array of numbers of the right shape."""
+    return unlike(modality, _first_fault(modality, window))
+
+
+def unlike(modality: ModalitySpec, received: str) -> WrongInputError:
+    """Say what a window must look like, and what came instead."""
     length, channels = modality.length, modality.channels
     expected = f"[{length}, {channels}] numbers, or [batch, {length}, {channels}]"
-    received = _first_fault(modality, window)
     return WrongInputError(
         f"modality {modality.name!r} must be {expected}, got {received}",
         modality=modality.name,
@@ -67,6 +74,17 @@ def not_finite(modality: ModalitySpec, window: object) -> WrongInputError:
             break
     else:
         received = "one that is not"
+    return _no_data(modality, received)
+
+
+def not_finite_values(modality: ModalitySpec, values: NDArray[Any]) -> WrongInputError:
+    """Explain an array with a number in it that float32 can't hold."""
+    with np.errstate(over="ignore"):
+        place = np.argwhere(~np.isfinite(values.astype(np.float32)))[0].tolist()
+    return _no_data(modality, f"{shorten(values[tuple(place)].item())} at {_place(place)}")
+
+
+def _no_data(modality: ModalitySpec, received: str) -> WrongInputError:
     expected = f"finite numbers within ±{_FLOAT32_LIMIT:.3g}"
     return WrongInputError(
         f"modality {modality.name!r} must hold {expected}, got {received}; "

@@ -1,0 +1,1 @@
+"""What requests and answers say, whichever transport carries them: budgets, windows, tensors."""
