@@ -157,6 +157,7 @@ def _load_models(
         builder = VariantBuilder(read_bundle(stored.path), threads=settings.threads)
         registry = VariantRegistry(
             stored.name,
+            stored.version,
             builder,
             masks,
             builders=builders,
@@ -164,6 +165,7 @@ def _load_models(
             metrics=metrics,
         )
         models.put(ServedModel(stored, builder, registry, settings))
+        registry.show()
     return models
 
 

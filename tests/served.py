@@ -29,6 +29,7 @@ def served_model(
     builder = VariantBuilder(bundle or random_bundle())
     registry = VariantRegistry(
         name,
+        version,
         builder,
         TieredMaskCache(MemoryMaskCache(2**20)),
         builders=builders or ThreadPoolExecutor(max_workers=1),

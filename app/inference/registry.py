@@ -13,7 +13,7 @@ from typing import Protocol
 
 from app.storage import MaskKey
 from app.telemetry.metrics import Metrics
-from app.telemetry.variants import VariantMeters
+from app.telemetry.variants import Owner, VariantMeters
 from sentryfuse.presence import Presence
 from sentryfuse.pruning import Mask
 from sentryfuse.variants import Variant, VariantBuilder
@@ -43,10 +43,12 @@ class Resident:
 class VariantRegistry:
     """Holds a bounded number of variants of one model.
 
-    Lives on one event loop; only the building itself happens on a thread of ``builders``.
+    Lives on one event loop; only the building itself happens on a thread of ``builders``. Metrics
+    show its variants from :meth:`show` on until it is closed.
 
     Args:
         name: Name of the model, for metrics and logs.
+        version: Its version.
         builder: Makes masks and variants.
         masks: Masks already known, here or to other replicas.
         builders: Where variants are built, away from the event loop and the inference threads.
@@ -57,6 +59,7 @@ class VariantRegistry:
     def __init__(
         self,
         name: str,
+        version: str,
         builder: VariantBuilder,
         masks: Masks,
         *,
@@ -74,6 +77,8 @@ class VariantRegistry:
         self._masks = masks
         self._builders = builders
         self._metrics = metrics
+        self._owner = Owner(name, version, builder.bundle.spec.modality_names)
+        self._shown = self._closed = False
         self._held: OrderedDict[Key, Resident] = OrderedDict()
         self._building: dict[Key, asyncio.Task[Resident]] = {}
 
@@ -110,6 +115,27 @@ class VariantRegistry:
             task.add_done_callback(lambda _: self._building.pop(key, None))
         return await asyncio.shield(task)
 
+    def show(self) -> None:
+        """Have metrics show what is in memory, now and later."""
+        assert not self._shown
+        self._shown = True
+        for resident in self._held.values():
+            self._metrics.show(resident.meters)
+
+    def hide(self) -> None:
+        """Have metrics forget everything."""
+        if self._shown:
+            self._shown = False
+            for resident in self._held.values():
+                self._metrics.hide(resident.meters)
+
+    def close(self) -> None:
+        """Let go of every variant; what is built from now on is not kept."""
+        self.hide()
+        self._closed = True
+        self._held.clear()
+        self.changed = lambda _: None
+
     async def mask(self, presence: Presence, permille: int) -> Mask:
         """Return the mask of a variant, from the cache or the gate."""
         bundle, ratio = self._builder.bundle, permille / 1000
@@ -123,17 +149,20 @@ class VariantRegistry:
         variant = await loop.run_in_executor(self._builders, self._builder.build, mask)
         took = time.perf_counter() - began
         self.build_s += _SMOOTHING * (took - self.build_s)
+        built = Resident(variant, self._metrics.meters(self._owner, variant.card))
+        logger.debug("built %s of %s at %d, %.3f s", presence.hex, self.name, permille, took)
+        if not self._closed:
+            self._keep(presence, permille, built)
+        return built
+
+    def _keep(self, presence: Presence, permille: int, built: Resident) -> None:
         while len(self._held) >= self.limit:
             (old_presence, old_permille), old = self._held.popitem(last=False)
-            self._metrics.variant_dropped(self.name, old.variant.card, self._names)
+            if self._shown:
+                self._metrics.hide(old.meters)
             logger.info("dropped %s of %s at %d", old_presence.hex, self.name, old_permille)
             self.changed(old_presence)
-        meters = self._metrics.variant_built(self.name, variant.card, self._names)
-        held = self._held[presence, permille] = Resident(variant, meters)
-        logger.debug("built %s of %s at %d, %.3f s", presence.hex, self.name, permille, took)
+        self._held[presence, permille] = built
+        if self._shown:
+            self._metrics.show(built.meters)
         self.changed(presence)
-        return held
-
-    @property
-    def _names(self) -> tuple[str, ...]:
-        return self._builder.bundle.spec.modality_names

@@ -22,9 +22,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from app.telemetry.histogram import Histogram
-from app.telemetry.variants import VariantMeters, variants_text
+from app.telemetry.variants import Owner, VariantMeters, variants_text
 from sentryfuse.energy import Fault, Quality
-from sentryfuse.presence import Presence
 from sentryfuse.variants import VariantCard
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -94,11 +93,11 @@ class Metrics:
         self._presence = Gauge(
             "sentryfuse_presence_info",
             "Names of the sensors in a presence",
-            ("model", "presence", "modalities"),
+            ("model", "version", "presence", "modalities"),
             registry=registry,
         )
-        self._shown: Tally[tuple[str, str, str]] = Tally()
-        self._variants: dict[tuple[str, Presence, int], VariantMeters] = {}
+        self._shown: Tally[tuple[str, ...]] = Tally()
+        self._variants: dict[VariantMeters, None] = {}
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
         return Counter(f"sentryfuse_{name}", text, labels, registry=self.registry)
@@ -107,25 +106,23 @@ class Metrics:
         """Record the time that a request spent in one stage."""
         self._stages[stage].observe(seconds)
 
-    def variant_built(
-        self, model: str, card: VariantCard, modalities: tuple[str, ...]
-    ) -> VariantMeters:
-        """Show a variant that is now in memory and return its counters."""
-        shown = _shown(model, card, modalities)
-        self._shown[shown] += 1
-        self._presence.labels(*shown).set(1)
-        meters = VariantMeters(model, card, _SECONDS)
-        self._variants[model, card.presence, card.permille] = meters
-        return meters
+    def meters(self, owner: Owner, card: VariantCard) -> VariantMeters:
+        """Return counters for a variant, which are not shown yet."""
+        return VariantMeters(owner, card, _SECONDS)
 
-    def variant_dropped(self, model: str, card: VariantCard, modalities: tuple[str, ...]) -> None:
-        """Forget a variant that left memory; should it return, its counters start anew."""
-        del self._variants[model, card.presence, card.permille]
-        shown = _shown(model, card, modalities)
-        self._shown[shown] -= 1
-        if not self._shown[shown]:
-            del self._shown[shown]
-            self._presence.remove(*shown)
+    def show(self, meters: VariantMeters) -> None:
+        """Show a variant that can be run from now on."""
+        self._variants[meters] = None
+        self._shown[meters.presence] += 1
+        self._presence.labels(*meters.presence).set(1)
+
+    def hide(self, meters: VariantMeters) -> None:
+        """Forget a variant; should it return, its counters start anew."""
+        del self._variants[meters]
+        self._shown[meters.presence] -= 1
+        if not self._shown[meters.presence]:
+            del self._shown[meters.presence]
+            self._presence.remove(*meters.presence)
 
     def watch_node(self, read: Callable[[], NodeReading]) -> None:
         """Report the node as ``read`` finds it at each scrape."""
@@ -133,11 +130,7 @@ class Metrics:
 
     def render(self) -> bytes:
         """Write everything in Prometheus' text format."""
-        return generate_latest(self.registry) + variants_text([*self._variants.values()]).encode()
-
-
-def _shown(model: str, card: VariantCard, modalities: tuple[str, ...]) -> tuple[str, str, str]:
-    return model, card.presence.hex, ",".join(card.presence.names(modalities))
+        return generate_latest(self.registry) + variants_text([*self._variants]).encode()
 
 
 class _NodeCollector(Collector):

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from sentryfuse.variants import VariantCard
 
 _PREFIX = "sentryfuse_"
+_LABELS = ("model", "version", "presence", "ratio")
 _GAUGES = {
     "variant_flops": "Operations of one window",
     "variant_parameters": "Weights of the variant",
@@ -27,23 +29,37 @@ _COUNTERS = {
 _SECONDS = "variant_inference_seconds"
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The model that a variant is of."""
+
+    model: str
+    version: str
+    modalities: tuple[str, ...]
+
+
 class VariantMeters:
     """The counters of one variant.
 
     Args:
-        model: Name of its model.
+        owner: Its model.
         card: What it is.
         buckets: Upper bounds of the histogram of inference times, in seconds, ascending.
     """
 
     __slots__ = (
         *("_bucket_lines", "_bounds", "_counts", "_energy_j", "_flops_each"),
-        *("_gauges", "_labels", "_seconds", "_windows"),
+        *("_gauges", "_labels", "_seconds", "_windows", "presence"),
     )
 
-    def __init__(self, model: str, card: VariantCard, buckets: Sequence[float]) -> None:
-        values = (model, card.presence.hex, f"{card.permille / 1000:g}")
-        named = zip(("model", "presence", "ratio"), map(_escaped, values), strict=True)
+    def __init__(self, owner: Owner, card: VariantCard, buckets: Sequence[float]) -> None:
+        self.presence = (
+            *(owner.model, owner.version, card.presence.hex),
+            ",".join(card.presence.names(owner.modalities)),
+        )
+        """Model, version, presence and the names of its sensors."""
+        values = (*self.presence[:3], f"{card.permille / 1000:g}")
+        named = zip(_LABELS, map(_escaped, values), strict=True)
         inner = ",".join(f'{name}="{value}"' for name, value in named)
         self._labels = f"{{{inner}}} "
         self._bounds = tuple(buckets)

@@ -52,7 +52,7 @@ def test_warm_variants_are_in_memory_before_the_service_is_ready(start_http: Sta
 def test_metrics_describe_variants_requests_node_and_cache(start_http: StartHttp) -> None:
     service = start_http()
     answer = service.infer(service.window(batch=3)).json()
-    of_variant = {"model": "toy", "presence": "1f", "ratio": "0"}
+    of_variant = {"model": "toy", "version": "2", "presence": "1f", "ratio": "0"}
     route = {"model": "toy", "route": "/v1/infer", "code": "200"}
     energy_j = answer["receipt"]["energy_mj"] / 1e3
     flops = service.metric("sentryfuse_variant_flops", **of_variant)

@@ -41,15 +41,17 @@ class Bench:
         self.threads = ThreadPoolExecutor(max_workers=1)
         self.registry = VariantRegistry(
             "toy",
+            "7",
             self.builder,
             TieredMaskCache(MemoryMaskCache(2**20)),
             builders=self.threads,
             limit=limit,
             metrics=self.metrics,
         )
+        self.registry.show()
 
     def metric(self, name: str, presence: Presence, ratio: str) -> float | None:
-        labels = {"model": "toy", "presence": presence.hex, "ratio": ratio}
+        labels = {"model": "toy", "version": "7", "presence": presence.hex, "ratio": ratio}
         return scraped(self.metrics.render()).get((name, frozenset(labels.items())))
 
 
@@ -131,6 +133,32 @@ def test_metrics_show_the_variants_in_memory_and_no_others() -> None:
         assert bench.metric("sentryfuse_variant_flops", FULL, "0") is not None
 
     run(scenario, limit=1)
+
+
+def test_a_registry_that_is_not_shown_yet_shows_all_it_has_at_once() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.registry.hide()
+        await bench.registry.get(FULL, 0)
+        await bench.registry.get(ONE, 0)
+        assert bench.metric("sentryfuse_variant_flops", FULL, "0") is None
+        bench.registry.show()
+        assert bench.metric("sentryfuse_variant_flops", FULL, "0") is not None
+        assert bench.metric("sentryfuse_variant_flops", ONE, "0") is not None
+
+    run(scenario)
+
+
+def test_a_closed_registry_holds_nothing_and_still_builds_for_who_is_late() -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.registry.get(FULL, 0)
+        bench.registry.close()
+        late = await bench.registry.get(FULL, 500)
+        assert late.variant.card.permille == 500
+        assert len(bench.registry) == 0
+        assert bench.metric("sentryfuse_variant_flops", FULL, "0") is None
+        assert bench.metric("sentryfuse_variant_flops", FULL, "0.5") is None
+
+    run(scenario)
 
 
 def test_a_build_that_fails_is_tried_again() -> None:

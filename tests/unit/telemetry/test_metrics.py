@@ -3,11 +3,10 @@ from __future__ import annotations
 import pytest
 
 from app.telemetry.metrics import Metrics, NodeReading
+from app.telemetry.variants import Owner, VariantMeters
 from sentryfuse.presence import Presence
 from sentryfuse.variants import VariantCard
 from tests.scrapes import scraped
-
-NAMES = ("left", "right")
 
 
 def card(presence: Presence, permille: int) -> VariantCard:
@@ -31,12 +30,18 @@ def read(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 
 BOTH, ONE = Presence.full(2), Presence.of([0], 2)
-LABELS = {"model": "m", "presence": "3", "ratio": "0.5"}
+LABELS = {"model": "m", "version": "1", "presence": "3", "ratio": "0.5"}
+
+
+def shown(metrics: Metrics, card: VariantCard, version: str = "1") -> VariantMeters:
+    meters = metrics.meters(Owner("m", version, ("left", "right")), card)
+    metrics.show(meters)
+    return meters
 
 
 def test_a_run_adds_up_windows_time_energy_and_operations() -> None:
     metrics = Metrics()
-    meters = metrics.variant_built("m", card(BOTH, 500), NAMES)
+    meters = shown(metrics, card(BOTH, 500))
     for _ in range(2):
         meters.record(windows=4, inference_s=0.002, energy_j=0.01)
     assert read(metrics, "variant_inferences_total", **LABELS) == 8
@@ -45,22 +50,31 @@ def test_a_run_adds_up_windows_time_energy_and_operations() -> None:
     assert read(metrics, "flops_total", **LABELS) == 800
 
 
-def test_a_dropped_variant_leaves_nothing_behind() -> None:
+def test_versions_of_one_model_are_counted_apart() -> None:
     metrics = Metrics()
-    metrics.variant_built("m", card(BOTH, 500), NAMES).record(windows=1, inference_s=1, energy_j=1)
-    metrics.variant_dropped("m", card(BOTH, 500), NAMES)
+    for version, windows in (("1", 3), ("2", 5)):
+        meters = shown(metrics, card(BOTH, 500), version)
+        meters.record(windows=windows, inference_s=0.002, energy_j=0.01)
+    assert read(metrics, "variant_inferences_total", **LABELS) == 3
+    assert read(metrics, "variant_inferences_total", **{**LABELS, "version": "2"}) == 5
+
+
+def test_a_hidden_variant_leaves_nothing_behind() -> None:
+    metrics = Metrics()
+    meters = shown(metrics, card(BOTH, 500))
+    meters.record(windows=1, inference_s=1, energy_j=1)
+    metrics.hide(meters)
     assert b'presence="3"' not in metrics.render()
 
 
 def test_a_presence_is_named_as_long_as_one_of_its_variants_is_in_memory() -> None:
     metrics = Metrics()
-    shown = {"model": "m", "presence": "1", "modalities": "left"}
-    for permille in (0, 500):
-        metrics.variant_built("m", card(ONE, permille), NAMES)
-    metrics.variant_dropped("m", card(ONE, 0), NAMES)
-    assert read(metrics, "presence_info", **shown) == 1
-    metrics.variant_dropped("m", card(ONE, 500), NAMES)
-    assert read(metrics, "presence_info", **shown) is None
+    named = {"model": "m", "version": "1", "presence": "1", "modalities": "left"}
+    first, second = (shown(metrics, card(ONE, permille)) for permille in (0, 500))
+    metrics.hide(first)
+    assert read(metrics, "presence_info", **named) == 1
+    metrics.hide(second)
+    assert read(metrics, "presence_info", **named) is None
 
 
 def test_two_apps_do_not_share_their_metrics() -> None:

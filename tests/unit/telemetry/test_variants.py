@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from app.telemetry.variants import VariantMeters, variants_text
+from app.telemetry.variants import Owner, VariantMeters, variants_text
 from sentryfuse.presence import Presence
 from tests.scrapes import Samples, scraped
 from tests.unit.telemetry.test_metrics import card
 
 BUCKETS = (0.001, 0.005, 1.0)
-LABELS = ("model", "presence", "ratio")
+LABELS = ("model", "version", "presence", "ratio")
 RUNS = ((1, 0.0005, 0.01), (4, 0.001, 0.02), (16, 0.0050001, 0.3), (2, 7.5, 1e-6))
 ODD_NAME = 'a "model" of \\ ours'
 
@@ -39,7 +39,7 @@ def by_the_client_library(permilles: tuple[int, ...]) -> Samples:
         for name, value in gauges.items()
     ]
     for permille in permilles:
-        values = (ODD_NAME, "3", f"{permille / 1000:g}")
+        values = (ODD_NAME, "7", "3", f"{permille / 1000:g}")
         for gauge, value in shown:
             gauge.labels(*values).set(value)
         for count, inference_s, energy_j in RUNS:
@@ -51,7 +51,8 @@ def by_the_client_library(permilles: tuple[int, ...]) -> Samples:
 
 
 def test_a_scrape_of_variants_reads_as_one_of_the_client_library() -> None:
-    meters = [VariantMeters(ODD_NAME, card(Presence.full(2), p), BUCKETS) for p in (0, 250)]
+    owner = Owner(ODD_NAME, "7", ("left", "right"))
+    meters = [VariantMeters(owner, card(Presence.full(2), p), BUCKETS) for p in (0, 250)]
     for each in meters:
         for windows, inference_s, energy_j in RUNS:
             each.record(windows=windows, inference_s=inference_s, energy_j=energy_j)
