@@ -51,7 +51,11 @@ class NoSimulatorError(RequestError):
 
 
 class UnauthorisedError(RequestError):
-    """The operation needs a token that the request does not carry."""
+    """The request carries no key, or none that is good here."""
+
+
+class ForbiddenError(RequestError):
+    """The request's key is not good for this; ``facts["scope"]`` is the scope it would need."""
 
 
 class BodyTooLargeError(RequestError):

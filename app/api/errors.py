@@ -44,7 +44,8 @@ INTERNAL = Problem(500, "internal", "Internal error")
 PROBLEMS: Mapping[type[errors.RequestError], Problem] = {
     errors.MalformedError: Problem(400, "malformed", "Malformed request"),
     errors.HeaderError: Problem(400, "bad-header", "Bad header"),
-    errors.UnauthorisedError: Problem(401, "unauthorised", "Token needed"),
+    errors.UnauthorisedError: Problem(401, "unauthorised", "API key needed"),
+    errors.ForbiddenError: Problem(403, "forbidden", "API key not good for this"),
     errors.UnknownModelError: Problem(404, "unknown-model", "Unknown model"),
     errors.NoSimulatorError: Problem(404, "no-simulator", "No simulated windows"),
     errors.BodyTooLargeError: Problem(413, "too-large", "Body too large"),
