@@ -26,6 +26,7 @@ from app.node import Node
 from app.scheduling.dispatch import Limits
 from app.scheduling.fair_slack import Policy
 from app.scheduling.scheduler import Scheduler
+from app.security import open_guard
 from app.service import InferenceService
 from app.settings import Settings, load_settings
 from app.storage import (
@@ -97,9 +98,21 @@ def create_app(settings: Settings | None = None, policy: Policy | None = None) -
         most_windows=settings.batch_windows,
     )
     metrics.watch_node(partial(_read_node, service, lifecycle, link))
+    guard, keys = open_guard(
+        settings.api_keys_file,
+        on_refusal=lambda why: metrics.auth_refused.labels(why).inc(),
+        on_read=lambda outcome: metrics.keys_read.labels(outcome).inc(),
+    )
 
     return web_app(
-        Parts(settings=settings, service=service, lifecycle=lifecycle, default_model=default_model)
+        Parts(
+            settings=settings,
+            service=service,
+            lifecycle=lifecycle,
+            guard=guard,
+            keys=keys,
+            default_model=default_model,
+        )
     )
 
 

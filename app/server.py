@@ -69,8 +69,8 @@ def serve(settings: Settings | None = None, *, policy: Policy | None = None) -> 
         BundleError: A bundle is missing, damaged or foreign.
     """
     settings = settings or load_settings()
-    app = create_app(settings, policy)
     configure_logging(settings.log_level)
+    app = create_app(settings, policy)
     config = uvicorn.Config(
         app,
         host=settings.host,

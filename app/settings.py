@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -121,8 +122,12 @@ class Settings(BaseSettings):
     idle_power_w: float = Field(
         3.0, ge=0, description="Power of the idle node, for modelled energy"
     )
-    admin_token: SecretStr | None = Field(
-        None, description="Bearer token that PUT /v1/power asks for; open to all if not set"
+    api_keys_file: Path | None = Field(
+        None,
+        description="JSON file of API keys, see `sentryfuse keys`; without it nobody needs a key",
+    )
+    allow_open: bool = Field(
+        False, description="Listen on an address that others can reach although nobody needs a key"
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -154,6 +159,17 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_door(self) -> Settings:
+        if self.api_keys_file is None and not self.allow_open and not is_loopback(self.host):
+            raise ValueError(
+                f"{ENV_PREFIX}HOST is {self.host}, which others can reach, and there are no API "
+                "keys. Make one, `sentryfuse keys new --name NAME --scope infer --file keys.json`, "
+                f"and set {ENV_PREFIX}API_KEYS_FILE=keys.json; or, if something else keeps "
+                f"strangers out, set {ENV_PREFIX}ALLOW_OPEN=true"
+            )
+        return self
+
     @property
     def permilles(self) -> tuple[int, ...]:
         """The ratios in thousandths, ascending."""
@@ -164,6 +180,16 @@ class Settings(BaseSettings):
         """Inferences that run at once."""
         cores = self.cores or len(os.sched_getaffinity(0))
         return max(1, cores // self.threads)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on can be reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -87,6 +87,8 @@ class RequestIdentity:
                 "status": status,
                 "duration_ms": round(1e3 * seconds, 3),
             }
+            if (principal := scope.get("principal")) is not None:
+                facts["key"] = principal
             logger.log(level, "request", extra={"facts": facts})
 
 

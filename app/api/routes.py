@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from starlette.routing import Route
 
 from app.api import errors, openapi
 from app.api.context import RequestIdentity
+from app.api.gate import Gate
 from app.api.health import HealthApi
 from app.api.infer import InferEndpoint
 from app.api.native import NativeApi
@@ -21,6 +23,7 @@ from app.api.power import PowerApi
 from app.api.readers import WindowReaders
 from app.api.shortcut import InferShortcut
 from app.lifecycle import Lifecycle
+from app.security import Guard, KeyFollower
 from app.service import InferenceService
 from app.settings import Settings
 from app.telemetry.metrics import CONTENT_TYPE
@@ -39,6 +42,9 @@ class Parts:
     settings: Settings
     service: InferenceService
     lifecycle: Lifecycle
+    guard: Guard
+    keys: KeyFollower | None
+    """Keeps the guard's keys up to date; None where there are none."""
     default_model: str
     """Answers ``/v1/infer``."""
 
@@ -50,7 +56,10 @@ def web_app(parts: Parts) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await parts.lifecycle.start()
+        following = asyncio.create_task(parts.keys.follow()) if parts.keys is not None else None
         yield
+        if following is not None:
+            following.cancel()
         await parts.lifecycle.stop()
 
     app = FastAPI(
@@ -71,7 +80,7 @@ def web_app(parts: Parts) -> FastAPI:
     _add_pages(app, parts)
     # Around the framework's own layers, not within: inference needs none of them.
     app.middleware_stack = RequestIdentity(
-        InferShortcut(app.build_middleware_stack(), *endpoints),
+        Gate(InferShortcut(app.build_middleware_stack(), *endpoints), guard=parts.guard),
         metrics=service.metrics,
         models=service.models,
         access_log=parts.settings.access_log,
@@ -102,9 +111,7 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
         max_batch=settings.max_batch,
         max_body_bytes=settings.max_body_bytes,
     )
-    power = PowerApi(
-        service, max_body_bytes=settings.max_body_bytes, admin_token=settings.admin_token
-    )
+    power = PowerApi(service, max_body_bytes=settings.max_body_bytes)
     app.include_router(native.router())
     app.include_router(power.router())
     app.include_router(HealthApi(parts.lifecycle, service, app.version).router())

@@ -21,6 +21,7 @@ MAX_FILE_BYTES = 2**20
 _PERIOD_S = 1.0
 
 Stamp = tuple[int, int, int]
+Reading = Literal["ok", "failed"]
 
 
 def read_keys(path: Path) -> KeyRing:
@@ -59,7 +60,7 @@ class KeyFollower:
         path: Path,
         use: Callable[[KeyRing], None],
         *,
-        on_read: Callable[[Literal["ok", "failed"]], None] = lambda _: None,
+        on_read: Callable[[Reading], None] = lambda _: None,
     ) -> None:
         self._path = path
         self._use = use

@@ -90,6 +90,8 @@ class Metrics:
         self.budget = self._counter("budget", "Budgets asked, met or missed", ("kind", "outcome"))
         self.shed = self._counter("shed", "Requests refused or given up", ("reason",))
         self.mask_cache = self._counter("mask_cache", "Look-ups of masks", ("tier", "outcome"))
+        self.auth_refused = self._counter("auth_refused", "API keys turned away", ("reason",))
+        self.keys_read = self._counter("api_keys_read", "Readings of the key file", ("outcome",))
         self._presence = Gauge(
             "sentryfuse_presence_info",
             "Names of the sensors in a presence",

@@ -15,6 +15,7 @@ from sentryfuse.cli.bench import app as bench_app
 from sentryfuse.cli.build import build
 from sentryfuse.cli.data import app as data_app
 from sentryfuse.cli.inspect import inspect
+from sentryfuse.cli.keys import app as keys_app
 from sentryfuse.cli.meter import meter
 from sentryfuse.cli.options import epilog
 from sentryfuse.cli.predict import predict
@@ -83,6 +84,7 @@ for _command in (train, build, inspect, profile, predict, serve, meter):
     _command(app)
 app.add_typer(data_app, name="data")
 app.add_typer(bench_app, name="bench")
+app.add_typer(keys_app, name="keys")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -59,9 +59,8 @@ def test_settings_do_not_change() -> None:
 
 
 def test_secrets_are_not_shown() -> None:
-    settings = load_settings(redis_url="redis://:hunter2@here", admin_token="s3cret")
+    settings = load_settings(redis_url="redis://:hunter2@here")
     assert "hunter2" not in repr(settings)
-    assert "s3cret" not in repr(settings)
 
 
 @pytest.mark.parametrize(("cores", "threads", "workers"), [(4, 1, 4), (4, 2, 2), (2, 4, 1)])

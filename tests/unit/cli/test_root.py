@@ -11,7 +11,7 @@ import typer
 from sentryfuse.cli import main, root
 from sentryfuse.errors import DataError
 
-COMMANDS = ("train", "build", "inspect", "profile", "predict", "serve", "meter", "data")
+COMMANDS = ("train", "build", "inspect", "profile", "predict", "serve", "meter", "data", "keys")
 
 
 @pytest.fixture
