@@ -86,6 +86,11 @@ class UnauthorisedError(ClientError):
 class ForbiddenError(ClientError):
     """The API key is good, but not for this operation (403)."""
 
+    @property
+    def scope(self) -> str | None:
+        """The scope that it lacks: infer, read or admin."""
+        return self._text("scope")
+
 
 class NotFoundError(ClientError):
     """No such model, version or page (404)."""

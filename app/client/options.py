@@ -32,6 +32,8 @@ class BudgetOptions(TypedDict, total=False):
     """Mean power of the node while this stream is served."""
     accuracy_floor: float | None
     """Lowest expected accuracy that is accepted, 0 to 1."""
+    strict: bool | None
+    """True: fail rather than miss a budget. The service's default, lenient, if None."""
 
 
 class PlanOptions(BudgetOptions, CallOptions, total=False):
@@ -44,8 +46,6 @@ class PlanOptions(BudgetOptions, CallOptions, total=False):
 class InferOptions(BudgetOptions, CallOptions, total=False):
     """Of an inference."""
 
-    strict: bool | None
-    """True: fail rather than miss a budget. The service's default, lenient, if None."""
     cascade: float | None
     """Confidence at which a smaller variant's answer will do."""
     id: str | None

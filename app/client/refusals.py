@@ -16,6 +16,7 @@ BY_PROBLEM: Mapping[str, type[errors.ClientError]] = {
     "malformed": errors.MalformedError,
     "bad-header": errors.HeaderError,
     "unauthorised": errors.UnauthorisedError,
+    "forbidden": errors.ForbiddenError,
     "unknown-model": errors.NotFoundError,
     "no-simulator": errors.NotFoundError,
     "too-large": errors.TooLargeError,
