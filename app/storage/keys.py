@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from sentryfuse.presence import Presence
 
 PREFIX = "sentryfuse:1"
-"""Application and schema version: another version is another namespace, left alone."""
+"""Application and version of the keys' layout: another version is another namespace, left alone.
+
+Values have versions of their own (docs/decisions/0014).
+"""
+
+PROBE_KEY = f"{PREFIX}:probe"
+"""Read to see whether Redis answers; nothing is ever stored there."""
 
 
 @dataclass(frozen=True, slots=True)

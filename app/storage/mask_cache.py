@@ -9,8 +9,9 @@ from app.storage.keys import MaskKey
 from sentryfuse.pruning import Mask
 
 Tier = Literal["memory", "redis", "gate"]
-Outcome = Literal["hit", "miss", "error", "corrupt", "open"]
-"""``corrupt``: a value that is not a mask of this key; ``open``: not asked, the breaker is open."""
+Outcome = Literal["hit", "miss", "error", "corrupt", "foreign", "open"]
+"""``corrupt``: a value that is not a mask of this key; ``foreign``: one that another version of
+the software wrote; ``open``: not asked, the breaker is open."""
 
 OnOutcome = Callable[[Tier, Outcome], None]
 """Told of every look-up, so that metrics stay out of storage."""

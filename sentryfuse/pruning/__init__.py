@@ -8,10 +8,11 @@ from sentryfuse.pruning.compensation import (
     fit_scales,
     refit,
 )
-from sentryfuse.pruning.mask import Mask, permille
+from sentryfuse.pruning.mask import MASK_VERSION, Mask, permille, stored_version
 from sentryfuse.pruning.selection import Floors, removal_order, select_jointly, select_units
 
 __all__ = [
+    "MASK_VERSION",
     "Floors",
     "Mask",
     "Moments",
@@ -24,4 +25,5 @@ __all__ = [
     "removal_order",
     "select_jointly",
     "select_units",
+    "stored_version",
 ]

@@ -10,14 +10,16 @@ from contextlib import asynccontextmanager
 import pytest
 
 from app.storage import (
+    MaskKey,
     MemoryMaskCache,
     ProfileKey,
+    RedisAccess,
     RedisLink,
     RedisMaskCache,
     SharedProfiles,
     TieredMaskCache,
 )
-from sentryfuse.pruning import Mask
+from sentryfuse.pruning import MASK_VERSION, Mask
 from tests.integration.redis_server import RedisServer
 from tests.masks import make_key, make_mask
 
@@ -30,7 +32,7 @@ async def redis_cache(server: RedisServer, seen: Seen) -> AsyncIterator[RedisMas
     def count(tier: str, outcome: str) -> None:
         seen[tier, outcome] += 1
 
-    link = RedisLink(server.url, timeout_s=PATIENT_S)
+    link = RedisLink(RedisAccess(server.url), timeout_s=PATIENT_S)
     cache = RedisMaskCache(link, ttl_s=1000.0, on_outcome=count)
     try:
         yield cache
@@ -80,7 +82,7 @@ def test_replicas_share_masks(redis_server: RedisServer, bundle_digest: str) -> 
             redis_cache(redis_server, seen) as theirs,
         ):
             here = TieredMaskCache(MemoryMaskCache(10**6), mine)
-            there = TieredMaskCache(MemoryMaskCache(10**6), theirs)
+            there = TieredMaskCache(MemoryMaskCache(10**6), theirs, patience_s=PATIENT_S)
             await here.put(key, make_mask(key))
             await there.get_or_compute(key, lambda: pytest.fail("computed again"))
 
@@ -89,31 +91,45 @@ def test_replicas_share_masks(redis_server: RedisServer, bundle_digest: str) -> 
     asyncio.run(scenario())
 
 
-def damaged_values() -> dict[str, bytes]:
-    key = make_key("any")
-    good = make_mask(key).to_bytes()
+def stored(key: MaskKey) -> bytes:
+    """The value of a key's own mask."""
+    return make_mask(key).to_bytes(key.redis_key)
+
+
+def of_version(number: int, key: MaskKey) -> bytes:
+    """The same, as another version of the software would mark it."""
+    value = stored(key)
+    return value[:4] + bytes([number]) + value[5:]
+
+
+def damaged_values(key: MaskKey) -> dict[str, bytes]:
+    good = stored(key)
     flipped = bytearray(good)
     flipped[-1] ^= 0x40
-    other_size = make_key("any", num_units=999)
+    other_size = make_key(key.bundle_digest, num_units=999)
+    other_ratio = make_key(key.bundle_digest, permille=500)
+    other_presence = make_key(key.bundle_digest, bits=0b11101)
     return {
         "empty": b"",
         "cut short": good[:-5],
         "too long": good + b"\0",
         "one bit flipped": bytes(flipped),
         "another magic": b"XXXX" + good[4:],
-        "another schema": good[:4] + b"\x02" + good[5:],
-        "another model": make_mask(other_size).to_bytes(),
+        "another model": stored(other_size),
+        "another model of this size": stored(make_key("another")),
+        "another ratio": stored(other_ratio),
+        "another presence": stored(other_presence),
         "text": b"hello",
     }
 
 
-@pytest.mark.parametrize("value", damaged_values().values(), ids=damaged_values().keys())
+@pytest.mark.parametrize("damage", damaged_values(make_key("any")))
 def test_a_damaged_value_is_absent_counted_and_replaced(
-    redis_server: RedisServer, bundle_digest: str, value: bytes
+    redis_server: RedisServer, bundle_digest: str, damage: str
 ) -> None:
     key = make_key(bundle_digest)
     with redis_server.client() as client:
-        client.set(key.redis_key, value)
+        client.set(key.redis_key, damaged_values(key)[damage])
 
     async def scenario() -> None:
         seen: Seen = Counter()
@@ -127,6 +143,63 @@ def test_a_damaged_value_is_absent_counted_and_replaced(
         assert found.digest == make_mask(key).digest
 
     asyncio.run(scenario())
+
+
+def test_two_masks_of_one_bundle_that_were_swapped_are_found_out(
+    redis_server: RedisServer, bundle_digest: str
+) -> None:
+    here, there = make_key(bundle_digest, permille=500), make_key(bundle_digest, permille=800)
+    with redis_server.client() as client:
+        client.mset({here.redis_key: stored(there), there.redis_key: stored(here)})
+
+    async def scenario() -> None:
+        seen: Seen = Counter()
+        async with redis_cache(redis_server, seen) as cache:
+            assert await cache.preload([here, there]) == {}
+
+        assert seen == {("redis", "corrupt"): 2}
+
+    asyncio.run(scenario())
+
+
+def test_a_value_of_an_older_version_is_absent_and_replaced(
+    redis_server: RedisServer, bundle_digest: str
+) -> None:
+    key = make_key(bundle_digest)
+    with redis_server.client() as client:
+        client.set(key.redis_key, of_version(MASK_VERSION - 1, key))
+
+    async def scenario() -> None:
+        seen: Seen = Counter()
+        async with redis_cache(redis_server, seen) as cache:
+            assert await cache.get(key) is None
+            await cache.put(key, make_mask(key))
+            assert await cache.get(key) is not None
+
+        assert seen == {("redis", "foreign"): 1, ("redis", "hit"): 1}
+
+    asyncio.run(scenario())
+
+
+def test_a_value_of_a_newer_version_is_absent_and_left_alone(
+    redis_server: RedisServer, bundle_digest: str
+) -> None:
+    key = make_key(bundle_digest)
+    newer = of_version(MASK_VERSION + 1, key)
+    with redis_server.client() as client:
+        client.set(key.redis_key, newer)
+
+    async def scenario() -> None:
+        seen: Seen = Counter()
+        async with redis_cache(redis_server, seen) as cache:
+            assert await cache.get(key) is None
+            await cache.put(key, make_mask(key))
+
+        assert seen == {("redis", "foreign"): 1}
+
+    asyncio.run(scenario())
+    with redis_server.client() as client:
+        assert client.get(key.redis_key) == newer
 
 
 def test_a_value_of_another_type_is_absent(redis_server: RedisServer, bundle_digest: str) -> None:
@@ -166,7 +239,7 @@ def test_a_profile_comes_back_as_it_was_shared_and_newer_ones_replace_it(
     key = ProfileKey(bundle_digest, "x86_64 / 2 cores")
 
     async def scenario() -> None:
-        link = RedisLink(redis_server.url, timeout_s=PATIENT_S)
+        link = RedisLink(RedisAccess(redis_server.url), timeout_s=PATIENT_S)
         profiles = SharedProfiles(link)
         assert await profiles.get(key) is None
         await profiles.put(key, '{"latency": "1 µs"}')
@@ -187,7 +260,7 @@ def test_a_damaged_profile_is_absent(
         client.set(key.redis_key, value)
 
     async def scenario() -> None:
-        link = RedisLink(redis_server.url, timeout_s=PATIENT_S)
+        link = RedisLink(RedisAccess(redis_server.url), timeout_s=PATIENT_S)
         assert await SharedProfiles(link).get(key) is None
         await link.close()
 
