@@ -8,6 +8,7 @@ import logging
 import time
 from concurrent.futures import Executor
 from functools import partial
+from itertools import product
 from typing import Literal
 
 from app.heartbeat import Heartbeat, Vitals, ailments
@@ -16,7 +17,7 @@ from app.inference.model import ServedModel
 from app.inference.profiles import HostProfiles
 from app.inference.rehearsal import rehearse
 from app.service import InferenceService
-from app.storage import MaskKey, TieredMaskCache
+from app.storage import MaskKey, RedisLink, TieredMaskCache
 from app.upkeep import Upkeep
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ class Lifecycle:
 
     Args:
         service: What is started and stopped.
+        link: Connected before masks and profiles are asked for, if there is one.
         profiles: Where host profiles come from.
         upkeep: Run as long as the service.
         masks: Closed at the end.
@@ -42,6 +44,7 @@ class Lifecycle:
         self,
         service: InferenceService,
         *,
+        link: RedisLink | None,
         profiles: HostProfiles,
         upkeep: Upkeep,
         masks: TieredMaskCache,
@@ -51,6 +54,7 @@ class Lifecycle:
         most_windows: int,
     ) -> None:
         self._service = service
+        self._link = link
         self._profiles = profiles
         self._upkeep = upkeep
         self._masks = masks
@@ -125,6 +129,8 @@ class Lifecycle:
     async def _get_ready(self) -> None:
         began_s = time.perf_counter()
         try:
+            if self._link is not None:
+                await self._link.connect()
             for model in self._service.models:
                 model.profile = await self._profiles.obtain(
                     model.builder, model.permilles, self._builders
@@ -146,12 +152,15 @@ class Lifecycle:
 
     async def _warm(self, model: ServedModel) -> None:
         keys = model.warm_keys()
-        units = model.builder.inventory.num_units
-        digest = model.bundle.digest
-        await self._masks.preload(MaskKey(digest, p, permille, units) for p, permille in keys)
+        presences = tuple(dict.fromkeys(presence for presence, _ in keys))
+        units, digest = model.builder.inventory.num_units, model.bundle.digest
+        await self._masks.preload(
+            MaskKey(digest, p, permille, units)
+            for p, permille in product(presences, model.permilles)
+        )
         for presence, permille in keys:
             await model.registry.get(presence, permille)
-        for presence in dict.fromkeys(presence for presence, _ in keys):
+        for presence in presences:
             await model.lineup(presence)
         await asyncio.get_running_loop().run_in_executor(
             self._builders,

@@ -29,20 +29,13 @@ from app.scheduling.scheduler import Scheduler
 from app.security import open_guard
 from app.service import InferenceService
 from app.settings import Settings, load_settings
-from app.storage import (
-    MemoryMaskCache,
-    RedisLink,
-    RedisMaskCache,
-    SharedProfiles,
-    TieredMaskCache,
-)
+from app.storage import RedisLink, SharedProfiles, TieredMaskCache
+from app.stores import open_masks, open_redis
 from app.telemetry.metrics import Metrics, NodeReading
 from app.upkeep import Upkeep
 from sentryfuse.bundle import read_bundle
 from sentryfuse.errors import ConfigError
 from sentryfuse.variants import VariantBuilder
-
-_MASK_BYTES = 8 * 2**20
 
 
 def create_app(settings: Settings | None = None, policy: Policy | None = None) -> FastAPI:
@@ -58,8 +51,8 @@ def create_app(settings: Settings | None = None, policy: Policy | None = None) -
     """
     settings = settings or load_settings()
     metrics = Metrics()
-    link = _open_redis(settings)
-    masks = _mask_cache(settings, link, metrics)
+    link = open_redis(settings, metrics)
+    masks = open_masks(settings, link, metrics)
     builders = ThreadPoolExecutor(max_workers=1, thread_name_prefix="build")
     models = _load_models(settings, masks, builders, metrics)
     default_model = _default_model(settings, models)
@@ -89,6 +82,7 @@ def create_app(settings: Settings | None = None, policy: Policy | None = None) -
     profiles = HostProfiles(settings.profiles, SharedProfiles(link))
     lifecycle = Lifecycle(
         service,
+        link=link,
         profiles=profiles,
         upkeep=upkeep,
         masks=masks,
@@ -143,23 +137,6 @@ def _open_pump(
         threads=settings.threads,
         clock=clock,
     )
-
-
-def _open_redis(settings: Settings) -> RedisLink | None:
-    if settings.redis_url is None:
-        return None
-    return RedisLink(settings.redis_url.get_secret_value())
-
-
-def _mask_cache(settings: Settings, link: RedisLink | None, metrics: Metrics) -> TieredMaskCache:
-    def count(tier: str, outcome: str) -> None:
-        metrics.mask_cache.labels(tier, outcome).inc()
-
-    shared = None
-    if link is not None:
-        shared = RedisMaskCache(link, ttl_s=settings.mask_ttl_s, on_outcome=count)
-    memory = MemoryMaskCache(_MASK_BYTES, on_outcome=count)
-    return TieredMaskCache(memory, shared, on_outcome=count)
 
 
 def _load_models(

@@ -96,6 +96,25 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = Field(
         None, description="Redis for masks shared between replicas, redis://HOST:PORT/DB"
     )
+    redis_username: str | None = Field(
+        None, description="User of Redis (ACL), if the URL does not name one"
+    )
+    redis_password_file: Path | None = Field(
+        None, description="File with the password of Redis, read anew for every connection"
+    )
+    redis_ca_file: Path | None = Field(
+        None, description="Certificates that sign Redis' (rediss://); the system's if not set"
+    )
+    redis_cert_file: Path | None = Field(
+        None, description="Own certificate, for a Redis that asks for one"
+    )
+    redis_key_file: Path | None = Field(None, description="Its private key")
+    redis_server_name: str | None = Field(
+        None, description="Name that Redis' certificate bears; the URL's host if not set"
+    )
+    mask_memory_bytes: int = Field(
+        8 * 2**20, ge=1, description="Memory for masks in this process, in front of Redis"
+    )
     mask_ttl_s: int = Field(7 * 86400, ge=1, description="Life of a mask in Redis")
 
     power_cap_w: float | None = Field(

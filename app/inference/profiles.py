@@ -45,6 +45,8 @@ class HostProfiles:
         path = self._directory / f"{key.bundle_digest[:32]}-{fingerprint}.json"
         local = await asyncio.to_thread(_read, path, key)
         if local is not None:
+            # Whoever comes next with a disk of its own need not measure either.
+            await self._shared.put(key, json.dumps(local.to_json()), replace=False)
             return local
         text = await self._shared.get(key)
         profile = None if text is None else _parsed(text, key)

@@ -5,18 +5,23 @@ from app.storage.keys import MaskKey, ProfileKey
 from app.storage.mask_cache import MaskCache, OnOutcome, Outcome, Tier, ignore_outcome
 from app.storage.memory import MemoryMaskCache
 from app.storage.profiles import SharedProfiles
+from app.storage.redis_access import RedisAccess
+from app.storage.redis_failure import Failure, OnFailure
 from app.storage.redis_link import RedisLink
 from app.storage.redis_masks import RedisMaskCache
 from app.storage.tiered import TieredMaskCache
 
 __all__ = [
     "Breaker",
+    "Failure",
     "MaskCache",
     "MaskKey",
     "MemoryMaskCache",
+    "OnFailure",
     "OnOutcome",
     "Outcome",
     "ProfileKey",
+    "RedisAccess",
     "RedisLink",
     "RedisMaskCache",
     "SharedProfiles",

@@ -1,4 +1,4 @@
-"""A circuit breaker: stop asking a store that does not answer, and try again later."""
+"""A circuit breaker: stop asking a store that does not answer until it answers again."""
 
 from __future__ import annotations
 
@@ -6,48 +6,34 @@ from sentryfuse.errors import ConfigError
 
 
 class Breaker:
-    """Opens after consecutive failures; after a cool-down lets one probe through at a time.
+    """Opens after consecutive failures; whoever finds the store well again closes it.
 
-    Times are readings of one monotone clock, in seconds, passed in by the caller.
+    It never lets a request through to try: that is done beside requests, so that none of them
+    waits for a store that is down.
 
     Args:
         threshold: Failures in a row that open it.
-        cooldown_s: How long it stays open before a probe. A probe that never reports back
-            makes way for the next one after as long again.
     """
 
-    def __init__(self, threshold: int = 5, cooldown_s: float = 5.0) -> None:
-        if threshold < 1 or not cooldown_s > 0:
-            raise ConfigError(
-                f"a breaker needs threshold >= 1 and cooldown_s > 0, "
-                f"got {threshold} and {cooldown_s}"
-            )
+    def __init__(self, threshold: int = 5) -> None:
+        if threshold < 1:
+            raise ConfigError(f"a breaker needs threshold >= 1, got {threshold}")
         self._threshold = threshold
-        self._cooldown_s = cooldown_s
         self._failures = 0
-        self._retry_at_s: float | None = None
 
     @property
     def open(self) -> bool:
-        """Whether calls are being held back (a probe may be under way)."""
-        return self._retry_at_s is not None
-
-    def allows(self, now_s: float) -> bool:
-        """Say whether to make this call; the caller then reports how it went."""
-        if self._retry_at_s is None:
-            return True
-        if now_s < self._retry_at_s:
-            return False
-        self._retry_at_s = now_s + self._cooldown_s
-        return True
+        """Whether calls are being held back."""
+        return self._failures >= self._threshold
 
     def succeeded(self) -> None:
         """Report an answer: the breaker closes."""
         self._failures = 0
-        self._retry_at_s = None
 
-    def failed(self, now_s: float) -> None:
+    def failed(self) -> None:
         """Report a call without an answer."""
         self._failures += 1
-        if self._failures >= self._threshold:
-            self._retry_at_s = now_s + self._cooldown_s
+
+    def trip(self) -> None:
+        """Open at once."""
+        self._failures = self._threshold

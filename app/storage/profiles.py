@@ -31,7 +31,7 @@ class SharedProfiles:
         if self._link is None:
             return None
         try:
-            (value,) = await self._link.fetch([key.redis_key])
+            (value,) = await self._link.fetch([key.redis_key], patient=True)
         except Unavailable:
             return None
         text = None if value is None else _unsealed(value)
@@ -39,12 +39,18 @@ class SharedProfiles:
             logger.warning("the shared host profile %s is damaged: ignored", key.redis_key)
         return text
 
-    async def put(self, key: ProfileKey, text: str) -> None:
-        """Share a profile; a newer measurement replaces an older one."""
+    async def put(self, key: ProfileKey, text: str, *, replace: bool = True) -> None:
+        """Share a profile.
+
+        Args:
+            key: Whose.
+            text: The profile.
+            replace: Whether a newer measurement takes the place of an older one.
+        """
         if self._link is None:
             return
         try:
-            await self._link.store(key.redis_key, _sealed(text), ttl_s=self._ttl_s, replace=True)
+            await self._link.store(key.redis_key, _sealed(text), ttl_s=self._ttl_s, replace=replace)
         except Unavailable:
             logger.info("the host profile could not be shared")
 

@@ -10,17 +10,22 @@ from app.storage.mask_cache import MaskCache, OnOutcome, ignore_outcome
 from app.storage.memory import MemoryMaskCache
 from sentryfuse.pruning import Mask
 
+DEFAULT_PATIENCE_S = 0.005
+"""Several times what a healthy Redis takes, and what the gate takes."""
+
 
 class TieredMaskCache:
     """Looks in memory, then in the shared cache, then computes. Belongs to one event loop.
 
     However many requests ask for a key at once, it is looked up and computed once (single
     flight), and goes on even if the request that started it gives up. A computed mask is shared
-    in the background: no request waits for a write.
+    in the background: no request waits for a write. Nor does it wait long for a look-up: after
+    ``patience_s`` the mask is computed, whatever becomes of the look-up.
 
     Args:
         memory: The cache of this process.
         shared: The cache of all replicas; None without one.
+        patience_s: Longest wait for the shared cache where the mask can be computed.
         on_outcome: Told ``gate`` ``hit`` or ``error`` of every computation; the tiers report
             for themselves.
     """
@@ -30,13 +35,15 @@ class TieredMaskCache:
         memory: MemoryMaskCache,
         shared: MaskCache | None = None,
         *,
+        patience_s: float = DEFAULT_PATIENCE_S,
         on_outcome: OnOutcome = ignore_outcome,
     ) -> None:
         self._memory = memory
         self._shared = shared
+        self._patience_s = patience_s
         self._on_outcome = on_outcome
         self._flights: dict[MaskKey, asyncio.Task[Mask]] = {}
-        self._writes: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[Mask | None] | asyncio.Task[None]] = set()
 
     async def get(self, key: MaskKey) -> Mask | None:
         """Return the mask from the nearest tier that has it."""
@@ -88,21 +95,32 @@ class TieredMaskCache:
     async def close(self) -> None:
         """Finish what is under way, then close the tiers."""
         await asyncio.gather(*self._flights.values(), return_exceptions=True)
-        await asyncio.gather(*self._writes)
+        await asyncio.gather(*self._background)
         if self._shared is not None:
             await self._shared.close()
         await self._memory.close()
 
     async def _fly(self, key: MaskKey, compute: Callable[[], Mask]) -> Mask:
-        mask = await self._shared.get(key) if self._shared is not None else None
+        mask = await self._looked_up(key)
         if mask is None:
             mask = await self._computed(compute)
             if self._shared is not None:
-                write = asyncio.create_task(self._shared.put(key, mask))
-                self._writes.add(write)
-                write.add_done_callback(self._writes.discard)
+                self._keep(asyncio.create_task(self._shared.put(key, mask)))
         await self._memory.put(key, mask)
         return mask
+
+    async def _looked_up(self, key: MaskKey) -> Mask | None:
+        """Return what the shared cache says soon enough."""
+        if self._shared is None:
+            return None
+        look_up = asyncio.create_task(self._shared.get(key))
+        self._keep(look_up)
+        await asyncio.wait({look_up}, timeout=self._patience_s)
+        return look_up.result() if look_up.done() else None
+
+    def _keep(self, task: asyncio.Task[Mask | None] | asyncio.Task[None]) -> None:
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     async def _computed(self, compute: Callable[[], Mask]) -> Mask:
         try:

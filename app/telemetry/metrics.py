@@ -92,6 +92,9 @@ class Metrics:
         self.mask_cache = self._counter("mask_cache", "Look-ups of masks", ("tier", "outcome"))
         self.auth_refused = self._counter("auth_refused", "API keys turned away", ("reason",))
         self.keys_read = self._counter("api_keys_read", "Readings of the key file", ("outcome",))
+        self.redis_failures = self._counter(
+            "redis_failures", "Commands that Redis gave no usable answer to", ("reason",)
+        )
         self._presence = Gauge(
             "sentryfuse_presence_info",
             "Names of the sensors in a presence",

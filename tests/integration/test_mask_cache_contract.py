@@ -9,7 +9,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import numpy as np
 import pytest
 
-from app.storage import MaskCache, MemoryMaskCache, RedisLink, RedisMaskCache, TieredMaskCache
+from app.storage import (
+    MaskCache,
+    MemoryMaskCache,
+    RedisAccess,
+    RedisLink,
+    RedisMaskCache,
+    TieredMaskCache,
+)
 from tests.integration.redis_server import RedisServer
 from tests.masks import make_key, make_mask
 
@@ -32,7 +39,11 @@ def open_cache(request: pytest.FixtureRequest) -> OpenCache:
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[MaskCache]:
-        shared = RedisMaskCache(RedisLink(server.url, timeout_s=PATIENT_S)) if server else None
+        shared = (
+            RedisMaskCache(RedisLink(RedisAccess(server.url), timeout_s=PATIENT_S))
+            if server
+            else None
+        )
         cache: MaskCache
         if kind == "memory":
             cache = memory_cache()

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from app.storage import MemoryMaskCache, TieredMaskCache
+from app.storage import MaskKey, MemoryMaskCache, TieredMaskCache
 from sentryfuse.errors import MaskMismatchError
 from sentryfuse.pruning import Mask
 from tests.masks import make_key, make_mask
@@ -38,6 +38,18 @@ def tiers(seen: Counter[tuple[str, str]] | None = None) -> tuple[TieredMaskCache
 
     memory = MemoryMaskCache(1_000_000, on_outcome=count)
     return TieredMaskCache(memory, shared, on_outcome=count), shared
+
+
+class SilentCache(MemoryMaskCache):
+    """A shared cache that takes for ever to look something up, but is told of what was put."""
+
+    def __init__(self) -> None:
+        super().__init__(1_000_000)
+        self.answering = asyncio.Event()
+
+    async def get(self, key: MaskKey) -> Mask | None:
+        await self.answering.wait()
+        return await super().get(key)
 
 
 def failing() -> Mask:
@@ -155,6 +167,20 @@ def test_a_mask_in_the_shared_tier_is_not_computed() -> None:
         assert (await cache.get_or_compute(KEY, failing)).digest == MASK.digest
 
     asyncio.run(scenario())
+
+
+def test_a_look_up_that_takes_too_long_is_not_waited_for() -> None:
+    async def scenario() -> None:
+        silent = SilentCache()
+        cache = TieredMaskCache(MemoryMaskCache(1_000_000), silent, patience_s=0.001)
+
+        found = await asyncio.wait_for(cache.get_or_compute(KEY, lambda: MASK), timeout=10)
+
+        assert found is MASK
+        silent.answering.set()
+        await cache.close()
+
+    asyncio.run(scenario(), debug=True)
 
 
 def test_preloaded_masks_are_served_from_memory() -> None:
