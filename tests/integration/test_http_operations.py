@@ -164,8 +164,9 @@ def test_a_flood_is_shed_and_what_is_admitted_is_answered(start_http: StartHttp)
 def test_redis_down_at_start_is_harmless(start_http: StartHttp) -> None:
     service = start_http(redis_url=f"redis://127.0.0.1:{free_port()}/0")
     assert service.infer().status_code == 200
-    assert service.metric("sentryfuse_redis_breaker_open") is not None
-    assert service.metric("sentryfuse_mask_cache_total", tier="redis", outcome="error")
+    assert service.metric("sentryfuse_redis_breaker_open") == 1
+    assert service.metric("sentryfuse_redis_failures_total", reason="unreachable")
+    assert service.metric("sentryfuse_mask_cache_total", tier="redis", outcome="open")
 
 
 def test_replicas_find_in_redis_the_masks_of_the_first(
