@@ -62,6 +62,18 @@ class BodyTooLargeError(RequestError):
     """The body is larger than the limit, which ``facts["limit_bytes"]`` states."""
 
 
+class UrlTooLongError(RequestError):
+    """The URL is longer than the limit, which ``facts["limit_bytes"]`` states."""
+
+
+class HeadTooLargeError(RequestError):
+    """There are more headers than the limits allow, which ``facts`` state."""
+
+
+class TooSlowError(RequestError):
+    """The request did not come in time; ``facts["limit_s"]`` states the limit."""
+
+
 class UnsupportedMediaError(RequestError):
     """The body is of a type that is not read here."""
 
@@ -88,6 +100,10 @@ class UnavailableError(RequestError):
         self.retry_after_s = retry_after_s
 
 
+class TooManyConnectionsError(UnavailableError):
+    """The service, or one address, holds as many connections as it may."""
+
+
 class NotReadyError(UnavailableError):
     """The service is still getting ready, or has begun to stop."""
 
@@ -97,7 +113,8 @@ class ShedError(UnavailableError):
 
     Args:
         message: One sentence for people.
-        reason: Closed set, for metrics: queue_full, queue_timeout, power_cap, power, busy.
+        reason: Closed set, for metrics: rate_limited, queue_full, queue_timeout, power_cap, power,
+            busy.
         retry_after_s: When it is worth trying again.
     """
 

@@ -13,6 +13,8 @@ from app.main import create_app
 from app.scheduling.fair_slack import Policy
 from app.settings import Settings, load_settings
 from app.telemetry.logs import configure_logging
+from app.telemetry.metrics import Metrics
+from app.wire import ConnectionLimits, ConnectionWatch, bounded_protocol, make_room
 
 _KEEP_ALIVE_S = 75
 _GRACE_S = 30
@@ -57,6 +59,20 @@ class DrainingServer(uvicorn.Server):
         self.should_exit = True
 
 
+def _watch(settings: Settings, metrics: Metrics) -> ConnectionWatch:
+    limits = ConnectionLimits(
+        most=settings.max_connections,
+        # Behind a proxy all connections are the proxy's.
+        most_of_client=0 if settings.trusted_proxies else settings.max_client_connections,
+        head_s=settings.header_timeout_s,
+        body_s=settings.body_timeout_s,
+        head_bytes=settings.max_header_bytes + settings.max_url_bytes,
+    )
+    return ConnectionWatch(
+        limits, on_close=lambda reason: metrics.connections_closed.labels(reason).inc()
+    )
+
+
 def serve(settings: Settings | None = None, *, policy: Policy | None = None) -> None:
     """Serve until SIGTERM or SIGINT.
 
@@ -70,12 +86,13 @@ def serve(settings: Settings | None = None, *, policy: Policy | None = None) -> 
     """
     settings = settings or load_settings()
     configure_logging(settings.log_level)
+    make_room(settings.max_connections)
     app = create_app(settings, policy)
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=bounded_protocol(_watch(settings, app.state.metrics)),
         ws="none",
         lifespan="on",
         log_config=None,

@@ -141,6 +141,33 @@ class Settings(BaseSettings):
     idle_power_w: float = Field(
         3.0, ge=0, description="Power of the idle node, for modelled energy"
     )
+    max_url_bytes: int = Field(
+        4096, ge=256, description="Longest URL; a longer one is refused with 414"
+    )
+    max_headers: int = Field(100, ge=8, description="Most headers; more are refused with 431")
+    max_header_bytes: int = Field(
+        16_384, ge=1024, description="All headers together; larger ones are refused with 431"
+    )
+    max_connections: int = Field(
+        2048, ge=1, description="Connections at once; another is refused with 503"
+    )
+    max_client_connections: int = Field(
+        512, ge=0, description="Connections at once from one address; 0 for no limit of their own"
+    )
+    header_timeout_s: float = Field(
+        10.0, gt=0, description="Time to send the headers, from the opening of a connection on"
+    )
+    body_timeout_s: float = Field(30.0, gt=0, description="Time to send the body; more is a 408")
+    rate_limit_hz: float = Field(
+        0.0, ge=0, description="Requests per second of one key, or else one address; 0 for no limit"
+    )
+    rate_burst: int = Field(
+        10, ge=1, description="Requests at once, after a pause, where there is a rate limit"
+    )
+    trusted_proxies: int = Field(
+        0, ge=0, description="Proxies of yours in front, whose X-Forwarded-For is believed"
+    )
+
     api_keys_file: Path | None = Field(
         None,
         description="JSON file of API keys, see `sentryfuse keys`; without it nobody needs a key",

@@ -123,6 +123,9 @@ def running(policy: str, settings: Settings) -> Iterator[Server]:
         log = Path(folder) / "log"
         chosen = {"host": _HOST, "port": port, "access_log": False, **settings}
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SENTRYFUSE_")}
+        environment["SENTRYFUSE_MAX_CLIENT_CONNECTIONS"] = (
+            "0"  # every client of a test is this host
+        )
         environment |= {f"SENTRYFUSE_{k.upper()}": str(v) for k, v in chosen.items()}
         with log.open("wb") as stderr:
             process = subprocess.Popen(

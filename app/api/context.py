@@ -48,6 +48,7 @@ class RequestIdentity:
             return
         began_s = time.perf_counter()
         context = _identify(scope)
+        scope["request_id"] = context.request_id
         echoed = (b"x-request-id", context.request_id.encode())
         status = 0
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from fastapi import FastAPI
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from app.api import errors, openapi
 from app.api.context import RequestIdentity
-from app.api.gate import Gate
+from app.api.gate import Gate, HeadLimits
 from app.api.health import HealthApi
 from app.api.infer import InferEndpoint
 from app.api.native import NativeApi
@@ -24,6 +25,7 @@ from app.api.readers import WindowReaders
 from app.api.shortcut import InferShortcut
 from app.lifecycle import Lifecycle
 from app.security import Guard, KeyFollower
+from app.security.rate import RateLimiter
 from app.service import InferenceService
 from app.settings import Settings
 from app.telemetry.metrics import CONTENT_TYPE
@@ -73,6 +75,7 @@ def web_app(parts: Parts) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.lifecycle = parts.lifecycle
+    app.state.metrics = service.metrics
     errors.install(app)
     endpoints = _infer_endpoints(parts, WindowReaders(max_batch=parts.settings.max_batch))
     app.router.routes += [endpoint.route() for endpoint in endpoints]
@@ -80,12 +83,29 @@ def web_app(parts: Parts) -> FastAPI:
     _add_pages(app, parts)
     # Around the framework's own layers, not within: inference needs none of them.
     app.middleware_stack = RequestIdentity(
-        Gate(InferShortcut(app.build_middleware_stack(), *endpoints), guard=parts.guard),
+        _gate(InferShortcut(app.build_middleware_stack(), *endpoints), parts),
         metrics=service.metrics,
         models=service.models,
         access_log=parts.settings.access_log,
     )
     return app
+
+
+def _gate(app: ASGIApp, parts: Parts) -> Gate:
+    settings, rate_hz = parts.settings, parts.settings.rate_limit_hz
+    return Gate(
+        app,
+        guard=parts.guard,
+        limits=HeadLimits(
+            max_url_bytes=settings.max_url_bytes,
+            max_headers=settings.max_headers,
+            max_header_bytes=settings.max_header_bytes,
+        ),
+        rates=RateLimiter(rate_hz, settings.rate_burst) if rate_hz else None,
+        on_shed=parts.service.metrics.shed.labels("rate_limited").inc,
+        trusted_proxies=settings.trusted_proxies,
+        clock=parts.service.clock,
+    )
 
 
 def _infer_endpoints(parts: Parts, readers: WindowReaders) -> tuple[InferEndpoint, InferEndpoint]:

@@ -91,6 +91,9 @@ class Metrics:
         self.shed = self._counter("shed", "Requests refused or given up", ("reason",))
         self.mask_cache = self._counter("mask_cache", "Look-ups of masks", ("tier", "outcome"))
         self.auth_refused = self._counter("auth_refused", "API keys turned away", ("reason",))
+        self.connections_closed = self._counter(
+            "connections_closed", "Connections closed for breaking a limit", ("reason",)
+        )
         self.keys_read = self._counter("api_keys_read", "Readings of the key file", ("outcome",))
         self.redis_failures = self._counter(
             "redis_failures", "Commands that Redis gave no usable answer to", ("reason",)

@@ -1,0 +1,211 @@
+"""Uvicorn's protocol on httptools, which by itself waits for ever and reads without end.
+
+A request that is complete goes on to the app as ever, and costs two notes of the time. Once a
+second all connections are looked at, rather than each request having a timer of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from typing import Any
+from uuid import uuid4
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from app.api.errors import problem_of, respond
+from app.errors import (
+    HeadTooLargeError,
+    MalformedError,
+    RequestError,
+    TooManyConnectionsError,
+    TooSlowError,
+)
+from app.telemetry.logs import RequestContext, current_request
+from app.wire.limits import CloseReason, Phase
+from app.wire.watch import ConnectionWatch
+
+logger = logging.getLogger(__name__)
+
+_OFFERS_H2C = re.compile(rb"(\r\n)upgrade(:[ \t]*h2c)", re.IGNORECASE)
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection.
+
+    Args:
+        watch: Knows the limits, and looks whether they are kept.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        watch: ConnectionWatch,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._watch = watch
+        self._phase: Phase = "head"
+        self._since_s = self.loop.time()
+        self._head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take the connection on, unless there are too many."""
+        others = len(self.connections)
+        super().connection_made(transport)
+        refusal = self._watch.opened(self, self._address, others)
+        if refusal is not None:
+            self._refuse(refusal)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Make room for another."""
+        self._watch.closed(self, self._address)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, as long as the head is not too large."""
+        if self.transport.is_closing():
+            return
+        in_head = self._phase == "head"
+        super().data_received(_without_h2c(data) if self._phase != "body" else data)
+        if in_head and self._phase == "head":
+            self._head_bytes += len(data)
+            if self._head_bytes > self._watch.limits.head_bytes:
+                self._refuse("head_too_large")
+
+    def on_message_begin(self) -> None:
+        """Note when a request begins; the first one does when the connection is opened."""
+        if self._phase != "head":
+            self._enter("head")
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Note when its head is complete."""
+        self._enter("body")
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Note when all of it has come."""
+        self._phase = "idle"
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP."""
+        self._refuse("malformed")
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over: from here on the limits of streams hold."""
+        self._watch.closed(self, self._address)
+        super().handle_websocket_upgrade()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Answer over HTTP/1.1 whoever would rather speak something else: no reason to warn."""
+
+    def look(self, now_s: float) -> None:
+        """Close the connection if it is overdue."""
+        if self.transport.is_closing():
+            if self._phase != "closing":
+                self._enter("closing")
+        elif self.flow.read_paused:  # it is not the client who dawdles
+            self._since_s = now_s
+        reason = self._watch.limits.overdue(self._phase, now_s - self._since_s)
+        if reason == "stuck":
+            self._watch.on_close(reason)
+            self.transport.abort()
+        elif reason is not None:
+            self._refuse(reason)
+
+    @property
+    def _address(self) -> str:
+        return self.client[0] if self.client else ""
+
+    def _enter(self, phase: Phase) -> None:
+        self._phase = phase
+        self._since_s = self.loop.time()
+        self._head_bytes = 0
+
+    def _refuse(self, reason: CloseReason) -> None:
+        """Say why, where an answer is still possible, and close."""
+        if self.transport.is_closing():
+            return
+        self._watch.on_close(reason)
+        cycle = self.cycle
+        owed = cycle is not None and not cycle.response_complete
+        silent = reason == "head_timeout" and self.headers is None
+        if owed and not cycle.response_started and self._phase != "head":
+            request_id = str(cycle.scope.get("request_id", "")) or None
+            self.transport.write(_answer(reason, self._watch, request_id))
+        elif not owed and not silent:
+            self.transport.write(_answer(reason, self._watch, None))
+        self._enter("closing")
+        self.transport.close()
+
+
+def _without_h2c(data: bytes) -> bytes:
+    """Hide an offer to go on in HTTP/2, which some clients make with every request.
+
+    A server may ignore it, but the parser takes what follows the head for HTTP/2: the body of the
+    request would be lost.
+    """
+    end = data.find(b"\r\n\r\n")
+    if data.find(b"h2c", 0, end) < 0:
+        return data
+    return _OFFERS_H2C.sub(rb"\1X-Upgrd\2", data[:end]) + data[end:]
+
+
+def bounded_protocol(watch: ConnectionWatch) -> type[asyncio.Protocol]:
+    """Return the class of connections under this watch, for uvicorn to make instances of."""
+
+    class WatchedProtocol(BoundedProtocol):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs, watch=watch)
+
+    return WatchedProtocol
+
+
+def _error(reason: CloseReason, watch: ConnectionWatch) -> RequestError:
+    limits = watch.limits
+    match reason:
+        case "full" | "client_full":
+            what = "the service holds" if reason == "full" else "this address holds"
+            return TooManyConnectionsError(
+                f"{what} as many connections as it may", retry_after_s=1.0
+            )
+        case "head_timeout" | "body_timeout":
+            part, limit_s = (
+                ("headers", limits.head_s) if reason == "head_timeout" else ("body", limits.body_s)
+            )
+            return TooSlowError(f"the {part} must come within {limit_s:g} s", limit_s=limit_s)
+        case "head_too_large":
+            return HeadTooLargeError(
+                f"request line and headers may hold at most {limits.head_bytes} bytes",
+                limit_bytes=limits.head_bytes,
+            )
+        case _:
+            return MalformedError("this is not an HTTP request")
+
+
+def _answer(reason: CloseReason, watch: ConnectionWatch, request_id: str | None) -> bytes:
+    """Write a whole response, with the request's id if it has one already."""
+    error = _error(reason, watch)
+    context = RequestContext(request_id or uuid4().hex)
+    token = current_request.set(context)
+    try:
+        response = respond(error)
+        facts = {"problem": problem_of(error).slug}
+        logger.info("connection closed: %s", error, extra={"facts": facts})
+    finally:
+        current_request.reset(token)
+    headers = [
+        *((name, value) for name, value in response.raw_headers if name != b"connection"),
+        (b"connection", b"close"),
+        (b"x-request-id", context.request_id.encode()),
+    ]
+    head = b"".join(b"%b: %b\r\n" % pair for pair in headers)
+    return STATUS_LINE[response.status_code] + head + b"\r\n" + bytes(response.body)
