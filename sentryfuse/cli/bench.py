@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sentryfuse.cli import grid
 from sentryfuse.cli.options import AsJson, Quiet, epilog
 from sentryfuse.cli.screen import Screen
 from sentryfuse.errors import ConfigError
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
     from sentryfuse.bench.policies.study import Results, Study
 
 app = typer.Typer(
-    help="Compare the scheduler with others, in a simulation of this node.",
+    help="Compare the scheduler and the gate with others.",
     epilog=epilog(
         "sentryfuse bench policies --quick",
         "sentryfuse bench policies --trace bursts-8 --policy fair-price --policy slackfit",
         "sentryfuse bench policies --plot docs/figures",
+        "sentryfuse bench grid --config configs/bench/paper144.toml",
     ),
 )
 
@@ -33,7 +35,10 @@ _LOAD = 0.5  # of the starts from a wrong profile
 
 @app.callback()
 def bench() -> None:
-    """Compare the scheduler with others, in a simulation of this node."""
+    """Compare the scheduler and the gate with others."""
+
+
+grid.add_to(app)
 
 
 @app.command(

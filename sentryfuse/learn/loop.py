@@ -155,7 +155,7 @@ class Trainer:
         Without elastic steps the units are scaled by their scores, so that the task loss and
         the binarisation term act on the gate as in the paper.
         """
-        scale = None if self.settings.elastic else scores
+        scale = scores if self.settings.gated and not self.settings.elastic else None
         virtual = None
         if self.settings.teacher != "none" and self._steps % _SALIENCY_EVERY == 0:
             virtual = torch.ones(len(label), self._inventory.num_units, requires_grad=True)

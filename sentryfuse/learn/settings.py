@@ -46,6 +46,9 @@ class TrainingSettings:
     threads: int = 2
     elastic: bool = True
     """Also train through a hard mask each step; off = the paper's training."""
+    gated: bool = True
+    """Without elastic steps, let the gate's scores act on the units; off = a conventional
+    backbone, whose gate means nothing."""
     max_ratio: float = 0.95
     """Largest pruning ratio of an elastic step."""
     distil_weight: float = 0.7
@@ -73,6 +76,8 @@ class TrainingSettings:
                 raise ConfigError(f"training.{name} must be in [0, 1), got {getattr(self, name)}")
         if self.teacher not in TEACHERS:
             raise ConfigError(f"training.teacher must be one of {TEACHERS}, got {self.teacher!r}")
+        if self.elastic and not self.gated:
+            raise ConfigError("training.gated can be off only where training.elastic is")
         if self.teacher == "none" and self.elastic and not self.straight_through:
             raise ConfigError(
                 "the gate would learn from nothing: training.teacher is 'none' and "

@@ -85,7 +85,7 @@ def train_bundle(
     train, val = windows.of_groups(split.train), windows.of_groups(split.val)
     normalisation = fit_normalisation(train)
     trainer = Trainer(spec, recipe.training, train, normalisation)
-    log = _run_epochs(trainer, recipe, run_dir, resume, on_progress)
+    log = run_epochs(trainer, recipe, run_dir, resume=resume, on_progress=on_progress)
     model = trainer.averaged
     gate_arrays = model.gate.to_arrays()
     gate = Gate.from_arrays(gate_arrays)
@@ -152,14 +152,19 @@ def _presences_to_measure(size: int) -> list[Presence]:
     return chosen
 
 
-def _run_epochs(
+def run_epochs(
     trainer: Trainer,
     recipe: Recipe,
     run_dir: Path,
+    *,
     resume: bool,
-    on_progress: Callable[[TrainingProgress], None],
+    on_progress: Callable[[TrainingProgress], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Train to the last epoch, checkpointing each; return losses and seconds by epoch."""
+    """Train to the last epoch, checkpointing each; return losses and seconds by epoch.
+
+    Raises:
+        ConfigError: The run to resume is of another recipe.
+    """
     checkpoint, log_path = run_dir / "checkpoint.pt", run_dir / "run.json"
     log: dict[str, Any] = {"recipe": _plain(recipe), "commit": current_commit(), "epochs": []}
     if resume and checkpoint.exists():

@@ -1,0 +1,137 @@
+"""One method on one trained model: test accuracy of every presence at every ratio."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sentryfuse.bench.grid.config import CORRECTED, GridConfig
+from sentryfuse.bench.grid.jobs import UNPRUNED, Measurement
+from sentryfuse.bench.grid.models import Source, Trained
+from sentryfuse.data.normalise import standardise
+from sentryfuse.learn.backbones import Backbone
+from sentryfuse.learn.baselines import Calibration, build_method
+from sentryfuse.learn.evaluate import predict
+from sentryfuse.presence import Presence, all_presences
+from sentryfuse.provenance import current_commit
+
+_DIGITS = 5
+
+
+def measure(
+    config: GridConfig, job: Measurement, source: Source, trained: Trained
+) -> dict[str, Any]:
+    """Measure a method.
+
+    Returns:
+        A record: for each presence and ratio the scores of :func:`metrics` and the FLOPs kept.
+    """
+    began_s = time.perf_counter()
+    held_out = source.windows.of_groups(source.split.test)
+    arrays = standardise(held_out.arrays, source.normalisation)
+    rows = []
+    for presence, ratio, model in _models(config, job, source, trained):
+        names = presence.names(trained.backbone.spec.modality_names)
+        logits = predict(model, {name: arrays[name] for name in names})
+        rows.append(
+            {
+                "presence": presence.hex,
+                "missing": presence.num_missing,
+                "ratio": ratio,
+                **metrics(logits, held_out.label),
+            }
+        )
+    return {
+        "data": job.training.data,
+        "backbone": job.training.backbone,
+        "school": job.training.school,
+        "seed": job.training.seed,
+        "size_ratio": job.training.permille / 1000,
+        "method": job.method,
+        "draw": job.draw,
+        "test_groups": list(source.split.test),
+        "test_windows": len(held_out),
+        "commit": current_commit(),
+        "seconds": round(time.perf_counter() - began_s, 1),
+        "rows": rows,
+    }
+
+
+def metrics(logits: NDArray[np.float32], label: NDArray[np.int64]) -> dict[str, float]:
+    """Score answers: accuracy, mean recall over classes, and for two classes the AUROC.
+
+    Args:
+        logits: ``[windows, classes]``.
+        label: ``[windows]``.
+    """
+    answer = logits.argmax(axis=1)
+    classes = np.unique(label)
+    recalls = [float((answer[label == k] == k).mean()) for k in classes]
+    scores = {"accuracy": float((answer == label).mean()), "recall": float(np.mean(recalls))}
+    if logits.shape[1] == 2 and len(classes) == 2:
+        scores["auroc"] = auroc(logits[:, 1] - logits[:, 0], label)
+    return {name: round(value, _DIGITS) for name, value in scores.items()}
+
+
+def auroc(score: NDArray[np.floating], label: NDArray[np.int64]) -> float:
+    """Probability that a window of class 1 scores above one of class 0 (Mann-Whitney)."""
+    from scipy.stats import rankdata
+
+    positive = label == 1
+    rank_sum = float(rankdata(score)[positive].sum())
+    ones, zeros = int(positive.sum()), int((~positive).sum())
+    return (rank_sum - ones * (ones + 1) / 2) / (ones * zeros)
+
+
+def _models(
+    config: GridConfig, job: Measurement, source: Source, trained: Trained
+) -> Iterator[tuple[Presence, float, Backbone]]:
+    """Yield every presence and ratio with the model that answers there."""
+    model, size = trained.backbone, len(source.windows.modalities)
+    presences = [p for missing in config.missing for p in all_presences(size, missing)]
+    if job.method == UNPRUNED:
+        ratio = job.training.permille / 1000
+        yield from ((presence, ratio, model) for presence in presences)
+        return
+    method = build_method(job.method.removesuffix(CORRECTED), trained.gate)
+    correction = "least_squares" if job.method.endswith(CORRECTED) else "own"
+    # The same windows for every method on a model; other chance for each method and draw.
+    calibration = _calibration(config, job, source)
+    generator = torch.Generator().manual_seed(crc32(job.name.encode()))
+    ranking = None
+    for presence in presences:
+        if ranking is None or not method.static:
+            ranking = method.ranking(model, calibration, presence, generator)
+        for ratio in config.all_ratios:
+            pruning = method.prune(
+                model,
+                ranking,
+                calibration,
+                presence,
+                ratio,
+                correction,  # type: ignore[arg-type]
+            )
+            yield presence, ratio, pruning.apply(model)
+
+
+def _calibration(config: GridConfig, job: Measurement, source: Source) -> Calibration:
+    calibration = Calibration.draw(
+        source.windows,
+        source.normalisation,
+        groups=source.split.train,
+        count=config.calibration_windows,
+        generator=torch.Generator().manual_seed(job.training.seed),
+    )
+    calibration.require_apart_from((*source.split.val, *source.split.test))
+    return calibration
+
+
+def mean_over(rows: list[Mapping[str, Any]], metric: str) -> float:
+    """Mean of a score over rows, each presence counting alike."""
+    return float(np.mean([row[metric] for row in rows]))
