@@ -121,6 +121,8 @@ class Lifecycle:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._service.close()
+        for model in self._service.models:
+            await model.registry.stop_building()
         await asyncio.to_thread(self._builders.shutdown, cancel_futures=True)
         await asyncio.to_thread(self._service.pump.close)
         await asyncio.to_thread(self._upkeep.close)

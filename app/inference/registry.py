@@ -136,6 +136,13 @@ class VariantRegistry:
         self._held.clear()
         self.changed = lambda _: None
 
+    async def stop_building(self) -> None:
+        """Give up what is being built: the threads that build are about to end."""
+        tasks = tuple(self._building.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def mask(self, presence: Presence, permille: int) -> Mask:
         """Return the mask of a variant, from the cache or the gate."""
         bundle, ratio = self._builder.bundle, permille / 1000

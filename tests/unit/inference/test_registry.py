@@ -182,3 +182,17 @@ def test_building_leaves_the_event_loop_free() -> None:
         assert turns > 3
 
     run(scenario)
+
+
+def test_builds_that_are_under_way_are_given_up_at_the_end() -> None:
+    async def scenario(bench: Bench) -> None:
+        waiting = asyncio.create_task(bench.registry.get(FULL, 500))
+        await asyncio.sleep(0)  # the build is under way, its mask not there yet
+
+        await bench.registry.stop_building()
+
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert bench.builder.built == 0
+
+    run(scenario)
