@@ -128,6 +128,10 @@ class Lifecycle:
         await asyncio.to_thread(self._upkeep.close)
         await self._masks.close()
 
+    def abandon(self) -> None:
+        """Put back what would outlive the process, and nothing else: it ends at once."""
+        self._upkeep.close()
+
     async def _get_ready(self) -> None:
         began_s = time.perf_counter()
         try:

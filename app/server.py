@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable
-from types import FrameType
+import logging
+import os
 
 import uvicorn
 
+from app.drain import DrainingServer
 from app.main import create_app
 from app.scheduling.fair_slack import Policy
 from app.settings import Settings, load_settings
@@ -17,46 +16,7 @@ from app.telemetry.metrics import Metrics
 from app.wire import ConnectionLimits, ConnectionWatch, bounded_protocol, make_room
 
 _KEEP_ALIVE_S = 75
-_GRACE_S = 30
-
-
-class DrainingServer(uvicorn.Server):
-    """Lets readiness drop before it stops to listen, then finishes what is under way.
-
-    The first signal drains; a second one stops at once. Unlike uvicorn's own, the process then
-    ends as one that did what it was asked to, with exit status 0.
-
-    Args:
-        config: Uvicorn's configuration.
-        drain: Called at the first signal.
-        drain_s: How long to keep listening after it.
-    """
-
-    def __init__(
-        self, config: uvicorn.Config, *, drain: Callable[[], None], drain_s: float
-    ) -> None:
-        super().__init__(config)
-        self._drain = drain
-        self._drain_s = drain_s
-        self._draining = False
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to stop."""
-        if self._draining:
-            self.force_exit = self.should_exit and sig == signal.SIGINT
-            self.should_exit = True
-            return
-        self._draining = True
-        self._drain()
-        if not self._drain_s:
-            self.should_exit = True
-            return
-        timer = threading.Timer(self._drain_s, self._stop_listening)
-        timer.daemon = True
-        timer.start()
-
-    def _stop_listening(self) -> None:
-        self.should_exit = True
+_TASKS_S = 5  # for what goes on when its connection is over
 
 
 def _watch(settings: Settings, metrics: Metrics) -> ConnectionWatch:
@@ -74,7 +34,7 @@ def _watch(settings: Settings, metrics: Metrics) -> ConnectionWatch:
 
 
 def serve(settings: Settings | None = None, *, policy: Policy | None = None) -> None:
-    """Serve until SIGTERM or SIGINT.
+    """Serve until SIGTERM or SIGINT; a second one ends the process at once, with status 1.
 
     Args:
         settings: Read from the environment if not given.
@@ -100,7 +60,14 @@ def serve(settings: Settings | None = None, *, policy: Policy | None = None) -> 
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=_GRACE_S,
+        timeout_graceful_shutdown=_TASKS_S,
     )
-    server = DrainingServer(config, drain=app.state.lifecycle.drain, drain_s=settings.drain_s)
+    lifecycle = app.state.lifecycle
+    server = DrainingServer(
+        config, drain=lifecycle.drain, drain_s=settings.drain_s, grace_s=settings.grace_s
+    )
     server.run()
+    if server.force_exit:
+        lifecycle.abandon()
+        logging.shutdown()
+        os._exit(1)  # at once: threads that build or infer are not waited for

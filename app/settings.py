@@ -15,6 +15,7 @@ from sentryfuse.errors import ConfigError
 from sentryfuse.pruning import permille
 
 ENV_PREFIX = "SENTRYFUSE_"
+_LEAST_FINISH_S = 3.0
 
 
 def _profile_dir() -> Path:
@@ -91,6 +92,11 @@ class Settings(BaseSettings):
         0.0,
         ge=0,
         description="After SIGTERM, keep serving for so long while readiness says no",
+    )
+    grace_s: float = Field(
+        25.0,
+        gt=0,
+        description="The process has ended so long after SIGTERM, whatever is still under way",
     )
 
     redis_url: SecretStr | None = Field(
@@ -193,6 +199,15 @@ class Settings(BaseSettings):
         if not by_permille:
             raise ValueError("at least one ratio is needed")
         return tuple(by_permille[p] for p in sorted(by_permille))
+
+    @model_validator(mode="after")
+    def _check_grace(self) -> Settings:
+        if self.grace_s < self.drain_s + _LEAST_FINISH_S:
+            raise ValueError(
+                f"grace_s ({self.grace_s:g}) must be at least {_LEAST_FINISH_S:g} more than "
+                f"drain_s ({self.drain_s:g})"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_cap(self) -> Settings:

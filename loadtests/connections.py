@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import cast
 
-from loadtests.exchange import Exchange, FramingError, response_length
+from loadtests.exchange import Exchange, FramingError, closes, response_length
 
 
 class Connections:
@@ -86,7 +86,12 @@ class Connections:
         if room and len(self._opening) < len(self._unsent):
             task = asyncio.get_running_loop().create_task(self._open_one())
             self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+            task.add_done_callback(self._opened)
+
+    def _opened(self, task: asyncio.Task[None]) -> None:
+        self._opening.discard(task)
+        if not task.cancelled():
+            self._reinforce()
 
     async def _open_one(self) -> None:
         try:
@@ -136,9 +141,12 @@ class _Connection(asyncio.Protocol):
             self.abandon()
             return
         if self._expected is not None and len(self._received) >= self._expected:
-            self._end(response=self._received[: self._expected])
+            response = self._received[: self._expected]
+            self._end(response=response)
             assert self._transport is not None
-            if not self._transport.is_closing():
+            if closes(response):
+                self.abandon()
+            elif not self._transport.is_closing():
                 self._connections.ready(self)
 
     def connection_lost(self, error: Exception | None) -> None:

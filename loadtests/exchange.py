@@ -27,6 +27,12 @@ class Exchange:
         return bool(self.response or self.error)
 
 
+def closes(received: bytes) -> bool:
+    """Whether a response asks for its connection to be closed."""
+    head = received[: received.find(_HEAD_END)].lower()
+    return b"\r\nconnection: close" in head
+
+
 class FramingError(ValueError):
     """A response that does not say how long it is."""
 

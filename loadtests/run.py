@@ -8,6 +8,7 @@ and whatever else runs share its cores.
     python -m loadtests policies          ours beside SlackFit and fixed variants, in turns
     python -m loadtests cap               power under a cap that is stepped up and down
     python -m loadtests profile           servers whose host profile is wrong by half
+    python -m loadtests drain             servers that are told to end under load
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 from loadtests.bench import bench
 from loadtests.figures import draw_cap
-from loadtests.scenarios import attainment, cap, policies, profile
+from loadtests.scenarios import attainment, cap, drain, policies, profile
 from sentryfuse.bench.policies.traces import TRACES
 
 _PICTURE = Path("docs/figures/loadtest-cap.svg")
@@ -28,6 +29,7 @@ _RUNS: dict[str, Callable[..., Any]] = {
     "policies": policies.run,
     "cap": cap.run,
     "profile": profile.run,
+    "drain": drain.run,
 }
 
 
@@ -98,5 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--starts", type=int, help="servers started with each profile (8)")
     add("--requests", type=int, help="sent to each (500)")
     add("--deadline-s", type=float, help="latency budget of every request (0.025)")
+    add("--seed", type=int, help="of the first trace (0)")
+
+    add = scenario("drain", "servers that are told to end under load")
+    add("--rounds", type=int, help="servers (10)")
+    add("--seconds", type=float, help="length of each trace, cut half-way (4)")
+    add("--drain-s", type=float, help="how long they listen after the signal (0)")
+    add("--deadline-s", type=float, help="latency budget of every request (0.5)")
     add("--seed", type=int, help="of the first trace (0)")
     return parser

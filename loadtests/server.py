@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 import subprocess
@@ -41,6 +42,8 @@ class Server:
         self.host = _HOST
         self.port = port
         self.pid = process.pid
+        self.ended_s = math.inf
+        """When it ended, by the monotonic clock."""
         self._process = process
         self._log = log
 
@@ -103,8 +106,13 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             raise ServerError(f"the server did not stop: {self._last_words()}") from None
+        self.ended_s = min(self.ended_s, time.monotonic())
         if status:
             raise ServerError(f"the server ended with status {status}: {self._last_words()}")
+
+    def exit_status(self) -> int:
+        """With what it ended."""
+        return self._process.wait(timeout=_STOP_S)
 
     def _last_words(self) -> str:
         return self._log.read_text(encoding="utf-8", errors="replace")[-_LOG_BYTES:]

@@ -12,6 +12,7 @@ import httpx
 import pytest
 import uvicorn
 
+from app.drain import DrainingServer
 from app.inference import batch
 from app.main import create_app
 from app.settings import Settings
@@ -19,6 +20,8 @@ from sentryfuse.bundle import Bundle, write_bundle
 from tests.bundles import random_windows
 from tests.integration.http_server import simulated_bundle, write_profile
 from tests.integration.redis_server import free_port
+
+_NEVER_S = 86_400.0  # the end of a grace period would end the process of the tests
 
 
 class Held:
@@ -48,10 +51,11 @@ class Held:
             }
         )
         port = free_port()
-        config = uvicorn.Config(
-            create_app(settings), port=port, log_config=None, lifespan="on", http="httptools"
+        app = create_app(settings)
+        config = uvicorn.Config(app, port=port, log_config=None, lifespan="on", http="httptools")
+        self.server = DrainingServer(
+            config, drain=app.state.lifecycle.drain, drain_s=0.0, grace_s=_NEVER_S
         )
-        self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run)
         self.thread.start()
         self.address = ("127.0.0.1", port)
@@ -93,5 +97,6 @@ class Held:
     def stop(self) -> None:
         self.go.set()
         self.client.close()
-        self.server.should_exit = True
+        if self.thread.is_alive():
+            self.server.force_exit = self.server.should_exit = True
         self.thread.join(timeout=20)

@@ -20,7 +20,7 @@ from loadtests.figures import draw_cap
 from loadtests.messages import budget_headers, infer_message, request_body
 from loadtests.neighbour import Stretch, neighbour
 from loadtests.run import main
-from loadtests.scenarios import attainment, cap, policies, profile
+from loadtests.scenarios import attainment, cap, drain, policies, profile
 from loadtests.server import ServerError
 from sentryfuse.bench.record import Record
 from sentryfuse.bundle import write_bundle
@@ -189,6 +189,17 @@ def test_a_reset_costs_one_request_and_is_not_retried() -> None:
     assert sum("connection lost" in o.error for o in outcomes) == 10
 
 
+def test_a_connection_that_is_asked_to_close_is_not_used_again() -> None:
+    def close(index: int, writer: asyncio.StreamWriter) -> None:
+        respond(writer, "200 OK", ANSWER, "Connection: close")
+
+    with small_server(close) as (served, target):
+        one = Target(host=target.host, port=target.port, connections=1, patience_s=0.5)
+        outcomes = replay(one, MESSAGES, every(0.02, 5), soon()).outcomes
+    assert served.connections == 5
+    assert not any("connection lost" in o.error for o in outcomes)
+
+
 def test_silence_and_nonsense_are_failures_not_answers() -> None:
     def odd(index: int, writer: asyncio.StreamWriter) -> None:
         if index == 0:
@@ -346,6 +357,16 @@ def test_a_scaled_profile_is_wrong_in_its_latencies_alone(toy: Bench, tmp_path: 
 
 
 @pytest.mark.benchmark
+def test_servers_that_are_told_to_end_under_load_lose_nothing(toy: Bench, tmp_path: Path) -> None:
+    record = saved(drain.run(toy, rounds=1, seconds=1.0, rate_hz=150, deadline_s=1.0), tmp_path)
+    assert record["figures"]["drain_lost"]["value"] == 0, record["lost"]
+    for ending in record["endings"]:
+        assert ending["exit_status"] == 0
+        assert ending["refused"] > 0, "it ended while requests came"
+        assert ending["statuses"]["200"] > 0
+
+
+@pytest.mark.benchmark
 def test_a_neighbour_takes_about_what_it_is_told_to() -> None:
     with neighbour((Stretch(0.0, 0.5, 0.3), Stretch(0.7, 0.9, 0.5))) as taker:
         taker.begin(time.monotonic())
@@ -360,7 +381,7 @@ def test_a_server_that_does_not_start_says_why(toy: Bench) -> None:
 
 
 def test_the_commands_explain_themselves(capsys: pytest.CaptureFixture[str]) -> None:
-    for scenario in ("attainment", "policies", "cap", "profile"):
+    for scenario in ("attainment", "policies", "cap", "profile", "drain"):
         with pytest.raises(SystemExit, match="0"):
             main([scenario, "--help"])
         assert "--rate-hz" in capsys.readouterr().out

@@ -1,0 +1,164 @@
+"""A server that stops without losing a request it let in, and in time."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import fcntl
+import logging
+import os
+import signal
+import socket
+import struct
+import sys
+import termios
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+logger = logging.getLogger(__name__)
+
+_SO_ATTACH_FILTER = 26  # asm-generic/socket.h; the socket module has no name for it
+_REFUSE_ALL = struct.pack("HBBI", 6, 0, 0, 0)  # struct sock_filter: BPF_RET, keep 0 bytes
+_ACCEPTING_S = 0.05
+_LINGER_S = 0.5
+_POLL_S = 0.02
+_LAST_WORDS_S = 1.0
+
+
+class DrainingServer(uvicorn.Server):
+    """Lets readiness drop before it stops to listen, then finishes what was let in.
+
+    At the first signal every answer begins to say ``Connection: close``, so that clients move
+    on by themselves. Once it stops to listen, whoever connected before is still read and
+    answered. The second signal ends at once. Unlike uvicorn's own, a process that was drained
+    ends as one that did what it was asked to, with exit status 0.
+
+    Args:
+        config: Uvicorn's configuration.
+        drain: Called at the first signal.
+        drain_s: How long to keep listening after it.
+        grace_s: The process has ended so long after it, whatever is still under way.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, *, drain: Callable[[], None], drain_s: float, grace_s: float
+    ) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._drain_s = drain_s
+        self._grace_s = grace_s
+        self._ends_s: float | None = None
+        """When the process has to have ended, on the monotonic clock; None before a signal."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop, or end at once if that has begun."""
+        if self._ends_s is not None:
+            self.force_exit = self.should_exit = True
+            self.config.timeout_graceful_shutdown = 0
+            return
+        self._ends_s = time.monotonic() + self._grace_s
+        self._drain()
+        close = (b"connection", b"close")
+        self.config.encoded_headers.append(close)  # from now on
+        self.server_state.default_headers.append(close)  # for requests that are under way
+        _later(self._grace_s, _give_up)
+        if self._drain_s:
+            _later(self._drain_s, self._stop_listening)
+        else:
+            self._stop_listening()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what was let in, then let go of everything."""
+        if not self.force_exit:
+            await self._stop_accepting()
+            await self._let_finish()
+        await super().shutdown(sockets)
+
+    def _stop_listening(self) -> None:
+        self.should_exit = True
+
+    async def _stop_accepting(self) -> None:
+        """Accept everybody who has connected, and nobody else.
+
+        Closing a socket resets the connections that the system made in its name and that were
+        not accepted yet, though their requests may be here already.
+        """
+        for server in self.servers:
+            for listener in server.sockets:
+                refuse_connections(listener.fileno())
+        await asyncio.sleep(_ACCEPTING_S)
+        for server in self.servers:
+            server.close()
+
+    async def _let_finish(self) -> None:
+        """Wait until every connection is over; those that send nothing any more are closed.
+
+        Somebody who has just connected, or whose last answer went out without
+        ``Connection: close``, may have a request on the way.
+        """
+        assert self._ends_s is not None
+        quiet_since_s: dict[object, float] = {}
+        while self.server_state.connections and not self.force_exit:
+            now_s = time.monotonic()
+            if now_s > self._ends_s - _LAST_WORDS_S:
+                logger.error("%d connections are cut off", len(self.server_state.connections))
+                self.config.timeout_graceful_shutdown = 0
+                return
+            for connection in list(self.server_state.connections):
+                if not isinstance(connection, HttpToolsProtocol):
+                    connection.shutdown()
+                elif not is_quiet(connection):
+                    quiet_since_s.pop(connection, None)
+                elif now_s - quiet_since_s.setdefault(connection, now_s) >= _LINGER_S:
+                    connection.transport.close()
+            await asyncio.sleep(_POLL_S)
+
+
+def is_quiet(connection: HttpToolsProtocol) -> bool:
+    """Whether no request is under way on a connection, nor a part of one."""
+    cycle = connection.cycle
+    begun = connection.scope is not (None if cycle is None else cycle.scope)
+    if begun or (cycle is not None and not cycle.response_complete):
+        return False
+    found = connection.transport.get_extra_info("socket")
+    return found is None or found.fileno() < 0 or not _unread_bytes(found.fileno())
+
+
+def refuse_connections(listener: int) -> None:
+    """Have the system ignore whoever tries to connect; it tries again, and elsewhere.
+
+    Args:
+        listener: Descriptor of a listening socket. Elsewhere than on Linux it is left as it is.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    program = ctypes.create_string_buffer(_REFUSE_ALL)
+    filters = struct.pack("@HP", 1, ctypes.addressof(program))  # struct sock_fprog
+    with socket.socket(fileno=os.dup(listener)) as own:
+        try:
+            own.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filters)
+        except OSError as error:
+            logger.warning("connections made at the very end may be lost: %s", error)
+
+
+def _unread_bytes(descriptor: int) -> int:
+    unread: int = struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)))[0]
+    return unread
+
+
+def _later(seconds: float, call: Callable[[], None]) -> None:
+    timer = threading.Timer(seconds, call)
+    timer.daemon = True
+    timer.start()
+
+
+def _give_up() -> None:
+    """End a process that something keeps from ending: a stuck inference, say."""
+    logger.critical("could not end in time")
+    logging.shutdown()
+    os.kill(os.getpid(), signal.SIGKILL)
