@@ -26,17 +26,8 @@ def check_is_json(headers: RawHeaders) -> None:
     Raises:
         UnsupportedMediaError: It says something else, or nothing.
     """
-    content_type = b""
-    for name, value in headers:
-        if name == b"content-type":
-            content_type = value
-        elif name == b"content-encoding" and value.strip().lower() != b"identity":
-            encoding = value[:40].decode("latin-1")
-            raise UnsupportedMediaError(
-                f"Content-Encoding {encoding!r} is not read here; send the body as it is",
-                expected="identity",
-                received=encoding,
-            )
+    check_encoding(headers)
+    content_type = next((value for name, value in headers if name == b"content-type"), b"")
     media_type, *parameters = content_type.lower().split(b";")
     media_type = media_type.strip()
     is_json = media_type == b"application/json" or (
@@ -50,6 +41,22 @@ def check_is_json(headers: RawHeaders) -> None:
             expected="application/json",
             received=received,
         )
+
+
+def check_encoding(headers: RawHeaders) -> None:
+    """Refuse a body that is compressed.
+
+    Raises:
+        UnsupportedMediaError: It is.
+    """
+    for name, value in headers:
+        if name == b"content-encoding" and value.strip().lower() != b"identity":
+            encoding = value[:40].decode("latin-1")
+            raise UnsupportedMediaError(
+                f"Content-Encoding {encoding!r} is not read here; send the body as it is",
+                expected="identity",
+                received=encoding,
+            )
 
 
 async def read_body(headers: RawHeaders, receive: Receive, *, limit: int) -> bytes:

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.errors import PROBLEM_TYPE, internal_error
+from app.api.errors import internal_error
 from app.errors import ClientGoneError
 from app.telemetry.logs import RequestContext, current_request
 from app.telemetry.metrics import Metrics
@@ -67,7 +67,7 @@ class RequestIdentity:
         except Exception:
             logger.exception("unhandled error")
             if not status:
-                await _send_internal_error(send_with_identity)
+                await _send_internal_error(scope, send_with_identity)
         finally:
             self._record(scope, status, time.perf_counter() - began_s)
             current_request.reset(token)
@@ -103,10 +103,10 @@ def _identify(scope: Scope) -> RequestContext:
     return RequestContext(request_id or uuid4().hex, traceparent)
 
 
-async def _send_internal_error(send: Send) -> None:
-    status, body = internal_error()
+async def _send_internal_error(scope: Scope, send: Send) -> None:
+    status, body, media_type = internal_error(scope)
     headers = [
-        (b"content-type", PROBLEM_TYPE.encode()),
+        (b"content-type", media_type.encode()),
         (b"content-length", str(len(body)).encode()),
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})

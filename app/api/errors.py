@@ -1,4 +1,8 @@
-"""The one table from what went wrong to what the client is told (RFC 9457 problem details)."""
+"""The one table from what went wrong to what the client is told.
+
+Problem details (RFC 9457), which under ``/v2`` become what the Open Inference Protocol asks for:
+the sentence stands in ``error``, the rest beside it.
+"""
 
 from __future__ import annotations
 
@@ -68,27 +72,33 @@ def problem_of(error: errors.RequestError) -> Problem:
     return next((PROBLEMS[c] for c in type(error).__mro__ if c in PROBLEMS), INTERNAL)
 
 
-def render(problem: Problem, detail: str, facts: Mapping[str, object] | None = None) -> bytes:
-    """Write problem details as JSON."""
+def render(
+    scope: Scope, problem: Problem, detail: str, facts: Mapping[str, object] | None = None
+) -> tuple[bytes, str]:
+    """Write a problem as JSON in the words of the API that was called; also return its type."""
     context = current_request.get()
-    body: dict[str, object] = {
-        "type": problem.type,
-        "title": problem.title,
-        "status": problem.status,
-        "detail": detail,
-        **(facts or {}),
-    }
+    body: dict[str, object] = {"type": problem.type, "title": problem.title}
+    media_type = PROBLEM_TYPE
+    if _is_open_protocol(scope):
+        body, media_type = {"error": detail, **body}, "application/json"
+    body |= {"status": problem.status, "detail": detail, **(facts or {})}
     if context is not None:
         body["request_id"] = context.request_id
     try:
-        return orjson.dumps(body)
+        return orjson.dumps(body), media_type
     except TypeError:  # text from the client that is not Unicode: lone surrogates
-        return json.dumps(body).encode()
+        return json.dumps(body).encode(), media_type
 
 
-def internal_error() -> tuple[int, bytes]:
-    """Return status and body for a fault of ours; the log has the rest."""
-    return INTERNAL.status, render(INTERNAL, "a fault in the service; its log has the details")
+def _is_open_protocol(scope: Scope) -> bool:
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    return path == "/v2" or path.startswith("/v2/")
+
+
+def internal_error(scope: Scope) -> tuple[int, bytes, str]:
+    """Return status, body and media type for a fault of ours; the log has the rest."""
+    detail = "a fault in the service; its log has the details"
+    return INTERNAL.status, *render(scope, INTERNAL, detail)
 
 
 class _LingeringResponse(Response):
@@ -112,7 +122,7 @@ class _LingeringResponse(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def respond(error: errors.RequestError) -> Response:
+def respond(scope: Scope, error: errors.RequestError) -> Response:
     """Turn an error into its response."""
     problem = problem_of(error)
     headers: dict[str, str] = {}
@@ -122,17 +132,17 @@ def respond(error: errors.RequestError) -> Response:
         facts["retry_after_s"] = round(error.retry_after_s, 3)
     if isinstance(error, errors.UnauthorisedError):
         headers["WWW-Authenticate"] = "Bearer"
-    content = render(problem, str(error), facts)
+    content, media_type = render(scope, problem, str(error), facts)
     if isinstance(error, errors.BodyTooLargeError):
         headers["Connection"] = "close"
-        return _LingeringResponse(content, problem.status, headers, PROBLEM_TYPE)
-    return Response(content, problem.status, headers, PROBLEM_TYPE)
+        return _LingeringResponse(content, problem.status, headers, media_type)
+    return Response(content, problem.status, headers, media_type)
 
 
-def refuse(error: errors.RequestError) -> Response:
+def refuse(scope: Scope, error: errors.RequestError) -> Response:
     """Log a refusal and turn it into its response."""
     logger.info("refused: %s", error, extra={"facts": {"problem": problem_of(error).slug}})
-    return respond(error)
+    return respond(scope, error)
 
 
 def install(app: FastAPI) -> None:
@@ -140,22 +150,24 @@ def install(app: FastAPI) -> None:
 
     async def on_request_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, errors.RequestError)
-        return refuse(error)
+        return refuse(request.scope, error)
 
     async def on_http_exception(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         status = HTTPStatus(error.status_code)
         problem = Problem(status, status.phrase.lower().replace(" ", "-"), status.phrase)
         detail = f"{request.method} {request.url.path[:200]}: {status.description or status.phrase}"
-        return Response(render(problem, detail), status, error.headers, PROBLEM_TYPE)
+        content, media_type = render(request.scope, problem, detail)
+        return Response(content, status, error.headers, media_type)
 
     async def on_wrong_parameter(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
         field = str(first["loc"][-1])
         problem = PROBLEMS[errors.WrongFieldError]
-        body = render(problem, f"{field}: {first['msg']}", {"field": field})
-        return Response(body, problem.status, media_type=PROBLEM_TYPE)
+        detail = f"{field}: {first['msg']}"
+        content, media_type = render(request.scope, problem, detail, {"field": field})
+        return Response(content, problem.status, media_type=media_type)
 
     app.add_exception_handler(errors.RequestError, on_request_error)
     app.add_exception_handler(HTTPException, on_http_exception)

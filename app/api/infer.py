@@ -3,20 +3,65 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
-import orjson
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from app.api.body import check_is_json, read_body
-from app.api.readers import WindowReaders
+from app.answer import Answer
+from app.api.body import RawHeaders, read_body
 from app.ask import Ask
-from app.protocol.budgets import parse_budget
-from app.protocol.render import answer_json, server_timing
+from app.inference.model import ServedModel
+from app.inference.windows import Windows
+from app.protocol.budgets import BudgetRequest, parse_budget
+from app.protocol.render import server_timing
 from app.service import InferenceService
 
-_JSON = (b"content-type", b"application/json")
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The body of an answer, and what its headers must say of it."""
+
+    content: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a body asks for, and how it wants to be answered."""
+
+    windows: Windows
+    wanted: BudgetRequest
+    write: Callable[[Answer], Written]
+
+
+class Dialect(Protocol):
+    """How requests are read and answers written under one of the APIs."""
+
+    def check(self, headers: RawHeaders) -> None:
+        """Refuse a body by its headers.
+
+        Raises:
+            RequestError: It is of no type that is read here.
+        """
+
+    def read(
+        self, model: ServedModel, headers: RawHeaders, body: bytes, wanted: BudgetRequest
+    ) -> Question:
+        """Read a body.
+
+        Args:
+            model: Who is asked.
+            headers: Those of the request.
+            body: All of it.
+            wanted: What the headers say of budgets; a body may narrow it.
+
+        Raises:
+            RequestError: It can't be read, or does not fit the model.
+        """
 
 
 class InferEndpoint:
@@ -25,7 +70,7 @@ class InferEndpoint:
     Args:
         path: The route, for metrics.
         service: What answers.
-        readers: Read the windows.
+        dialect: Reads requests and writes answers.
         default_model: Asked when the route names none.
         max_body_bytes: Longest body that is read.
     """
@@ -34,16 +79,16 @@ class InferEndpoint:
         self,
         path: str,
         service: InferenceService,
-        readers: WindowReaders,
+        dialect: Dialect,
         *,
         default_model: str,
         max_body_bytes: int,
     ) -> None:
         self.path = path
         self._service = service
+        self._dialect = dialect
         self._default_model = default_model
         self._max_body_bytes = max_body_bytes
-        self._readers = readers
 
     def route(self) -> Route:
         """The route that leads here."""
@@ -57,40 +102,47 @@ class InferEndpoint:
             path_params.setdefault("model", self._default_model), path_params.get("version")
         )
         wanted = parse_budget(headers)
-        check_is_json(headers)
+        self._dialect.check(headers)
         body = await read_body(headers, receive, limit=self._max_body_bytes)
         received_s = service.clock()
         service.check_room(model)
         waited_s = await service.turn_to_read(wanted.budget, received_s)
         began_cpu_s = time.thread_time()
-        windows = self._readers.of(model).read(body)
+        question = self._dialect.read(model, headers, body, wanted)
         ask = Ask(
-            windows=windows,
-            budget=wanted.budget,
+            windows=question.windows,
+            budget=question.wanted.budget,
             received_s=received_s,
             waited_s=waited_s,
             parse_cpu_s=time.thread_time() - began_cpu_s,
-            cascade=wanted.cascade,
+            cascade=question.wanted.cascade,
             gone=partial(_disconnected, receive),
         )
         answer = await service.infer(model, ask)
-        content = orjson.dumps(answer_json(answer))
-        receipt = answer.receipt
-        response_headers = [
-            _JSON,
-            (b"content-length", str(len(content)).encode()),
-            (b"server-timing", server_timing(receipt).encode()),
-            (b"sentryfuse-variant", answer.variant.encode()),
-            (b"sentryfuse-budget-met", b"true" if receipt.met else b"false"),
-        ]
-        if wanted.handling is not None:
-            applied = f"handling={wanted.handling}".encode()
-            response_headers.append((b"preference-applied", applied))
-        start = {"type": "http.response.start", "status": 200, "headers": response_headers}
+        written = question.write(answer)
+        start = {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": _headers(answer, written, question.wanted),
+        }
         await send(start)
         first_byte_s = service.clock()
-        await send({"type": "http.response.body", "body": content})
+        await send({"type": "http.response.body", "body": written.content})
         service.answered(ask, answer, first_byte_s)
+
+
+def _headers(answer: Answer, written: Written, wanted: BudgetRequest) -> list[tuple[bytes, bytes]]:
+    receipt = answer.receipt
+    headers = [
+        *written.headers,
+        (b"content-length", str(len(written.content)).encode()),
+        (b"server-timing", server_timing(receipt).encode()),
+        (b"sentryfuse-variant", answer.variant.encode()),
+        (b"sentryfuse-budget-met", b"true" if receipt.met else b"false"),
+    ]
+    if wanted.handling is not None:
+        headers.append((b"preference-applied", f"handling={wanted.handling}".encode()))
+    return headers
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -18,11 +18,14 @@ from app.api import errors, openapi
 from app.api.context import RequestIdentity
 from app.api.gate import Gate, HeadLimits
 from app.api.health import HealthApi
-from app.api.infer import InferEndpoint
+from app.api.infer import Dialect, InferEndpoint
 from app.api.native import NativeApi
+from app.api.native_infer import NativeDialect
 from app.api.power import PowerApi
 from app.api.readers import WindowReaders
 from app.api.shortcut import InferShortcut
+from app.api.v2.infer import OpenDialect
+from app.api.v2.metadata import OpenMetadataApi
 from app.lifecycle import Lifecycle
 from app.security import Guard, KeyFollower
 from app.security.rate import RateLimiter
@@ -77,13 +80,13 @@ def web_app(parts: Parts) -> FastAPI:
     app.state.lifecycle = parts.lifecycle
     app.state.metrics = service.metrics
     errors.install(app)
-    endpoints = _infer_endpoints(parts, WindowReaders(max_batch=parts.settings.max_batch))
+    endpoints = _infer_endpoints(parts)
     app.router.routes += [endpoint.route() for endpoint in endpoints]
     _add_routes(app, parts)
     _add_pages(app, parts)
     # Around the framework's own layers, not within: inference needs none of them.
     app.middleware_stack = RequestIdentity(
-        _gate(InferShortcut(app.build_middleware_stack(), *endpoints), parts),
+        _gate(InferShortcut(app.build_middleware_stack(), endpoints), parts),
         metrics=service.metrics,
         models=service.models,
         access_log=parts.settings.access_log,
@@ -108,19 +111,27 @@ def _gate(app: ASGIApp, parts: Parts) -> Gate:
     )
 
 
-def _infer_endpoints(parts: Parts, readers: WindowReaders) -> tuple[InferEndpoint, InferEndpoint]:
-    """Endpoints of the default model and of any model by name."""
-
-    def make(path: str) -> InferEndpoint:
-        return InferEndpoint(
+def _infer_endpoints(parts: Parts) -> tuple[InferEndpoint, ...]:
+    """Endpoints of the default model and of any model by name, in either dialect."""
+    max_batch = parts.settings.max_batch
+    native = NativeDialect(WindowReaders(max_batch=max_batch))
+    open_protocol = OpenDialect(max_batch=max_batch)
+    paths: dict[str, Dialect] = {
+        "/v1/infer": native,
+        "/v1/models/{model}/infer": native,
+        "/v2/models/{model}/infer": open_protocol,
+        "/v2/models/{model}/versions/{version}/infer": open_protocol,
+    }
+    return tuple(
+        InferEndpoint(
             path,
             parts.service,
-            readers,
+            dialect,
             default_model=parts.default_model,
             max_body_bytes=parts.settings.max_body_bytes,
         )
-
-    return make("/v1/infer"), make("/v1/models/{model}/infer")
+        for path, dialect in paths.items()
+    )
 
 
 def _add_routes(app: FastAPI, parts: Parts) -> None:
@@ -135,6 +146,7 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
     app.include_router(native.router())
     app.include_router(power.router())
     app.include_router(HealthApi(parts.lifecycle, service, app.version).router())
+    app.include_router(OpenMetadataApi(parts.lifecycle, service, app.version).router())
 
 
 def _add_pages(app: FastAPI, parts: Parts) -> None:

@@ -7,13 +7,13 @@ what this one does not recognise.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.errors import refuse
 from app.api.infer import InferEndpoint
 from app.errors import RequestError
-
-_MODELS, _INFER = "/v1/models/", "/infer"
 
 
 class InferShortcut:
@@ -21,14 +21,15 @@ class InferShortcut:
 
     Args:
         app: The rest of the app.
-        default: Answers ``/v1/infer``.
-        named: Answers ``/v1/models/{model}/infer``.
+        endpoints: Each answers a path: fixed, ``/…/models/{model}/infer``, or
+            ``/…/models/{model}/versions/{version}/infer``.
     """
 
-    def __init__(self, app: ASGIApp, default: InferEndpoint, named: InferEndpoint) -> None:
+    def __init__(self, app: ASGIApp, endpoints: Iterable[InferEndpoint]) -> None:
         self._app = app
-        self._default = default
-        self._named = named
+        by_path = {endpoint.path: endpoint for endpoint in endpoints}
+        self._named = {path: endpoint for path, endpoint in by_path.items() if "{" in path}
+        self._fixed = {path: by_path[path] for path in by_path.keys() - self._named.keys()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -40,17 +41,25 @@ class InferShortcut:
         try:
             await endpoint(scope, receive, send)
         except RequestError as error:
-            await refuse(error)(scope, receive, send)
+            await refuse(scope, error)(scope, receive, send)
 
     def _endpoint(self, scope: Scope) -> InferEndpoint | None:
         if scope["type"] != "http" or scope["method"] != "POST" or scope.get("root_path"):
             return None
         path: str = scope["path"]
-        if path == self._default.path:
-            return self._default
-        if path.startswith(_MODELS) and path.endswith(_INFER):
-            model = path[len(_MODELS) : -len(_INFER)]
-            if model and "/" not in model:
-                scope["path_params"] = {"model": model}
-                return self._named
-        return None
+        fixed = self._fixed.get(path)
+        if fixed is not None or not path.endswith("/infer"):
+            return fixed
+        # "", "v2", "models", name, "versions", version, "infer"
+        steps = path.split("/")
+        if len(steps) not in (5, 7) or not all(steps[1:]):
+            return None
+        named = {"model": steps[3]}
+        steps[3] = "{model}"
+        if len(steps) == 7:
+            named["version"] = steps[5]
+            steps[5] = "{version}"
+        endpoint = self._named.get("/".join(steps))
+        if endpoint is not None:
+            scope["path_params"] = named
+        return endpoint

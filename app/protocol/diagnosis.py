@@ -47,6 +47,16 @@ def is_nest_of_numbers(window: object, depth: int = _DEEPEST) -> bool:
     return kinds == {list} and all(is_nest_of_numbers(item, depth - 1) for item in window)
 
 
+def first_odd(value: object, depth: int) -> str:
+    """Name the first thing in nested arrays that is no number, and where it stands."""
+    for path, leaf in _leaves(value):
+        if isinstance(leaf, bool) or not isinstance(leaf, int | float):
+            return f"{kind(leaf)} at {_place(path)}" if path else kind(leaf)
+        if not 1 <= len(path) <= depth:
+            return f"a number nested {len(path)} deep at {_place(path)}" if path else kind(leaf)
+    return "numbers nested unevenly"
+
+
 def wrong_window(modality: ModalitySpec, window: object) -> WrongInputError:
     """Explain a window that is no array of numbers of the right shape."""
     return unlike(modality, _first_fault(modality, window))
