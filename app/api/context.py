@@ -67,7 +67,7 @@ class RequestIdentity:
         except Exception:
             logger.exception("unhandled error")
             if not status:
-                await _send_internal_error(scope, send_with_identity)
+                await _send_internal_error(scope["path"], send_with_identity)
         finally:
             self._record(scope, status, time.perf_counter() - began_s)
             current_request.reset(token)
@@ -103,8 +103,8 @@ def _identify(scope: Scope) -> RequestContext:
     return RequestContext(request_id or uuid4().hex, traceparent)
 
 
-async def _send_internal_error(scope: Scope, send: Send) -> None:
-    status, body, media_type = internal_error(scope)
+async def _send_internal_error(path: str, send: Send) -> None:
+    status, body, media_type = internal_error(path)
     headers = [
         (b"content-type", media_type.encode()),
         (b"content-length", str(len(body)).encode()),

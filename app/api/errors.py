@@ -73,13 +73,13 @@ def problem_of(error: errors.RequestError) -> Problem:
 
 
 def render(
-    scope: Scope, problem: Problem, detail: str, facts: Mapping[str, object] | None = None
+    problem: Problem, detail: str, facts: Mapping[str, object] | None = None, *, path: str = ""
 ) -> tuple[bytes, str]:
     """Write a problem as JSON in the words of the API that was called; also return its type."""
     context = current_request.get()
     body: dict[str, object] = {"type": problem.type, "title": problem.title}
     media_type = PROBLEM_TYPE
-    if _is_open_protocol(scope):
+    if _is_open_protocol(path):
         body, media_type = {"error": detail, **body}, "application/json"
     body |= {"status": problem.status, "detail": detail, **(facts or {})}
     if context is not None:
@@ -90,15 +90,14 @@ def render(
         return json.dumps(body).encode(), media_type
 
 
-def _is_open_protocol(scope: Scope) -> bool:
-    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+def _is_open_protocol(path: str) -> bool:
     return path == "/v2" or path.startswith("/v2/")
 
 
-def internal_error(scope: Scope) -> tuple[int, bytes, str]:
+def internal_error(path: str) -> tuple[int, bytes, str]:
     """Return status, body and media type for a fault of ours; the log has the rest."""
     detail = "a fault in the service; its log has the details"
-    return INTERNAL.status, *render(scope, INTERNAL, detail)
+    return INTERNAL.status, *render(INTERNAL, detail, path=path)
 
 
 class _LingeringResponse(Response):
@@ -122,7 +121,7 @@ class _LingeringResponse(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def respond(scope: Scope, error: errors.RequestError) -> Response:
+def respond(error: errors.RequestError, path: str = "") -> Response:
     """Turn an error into its response."""
     problem = problem_of(error)
     headers: dict[str, str] = {}
@@ -132,17 +131,17 @@ def respond(scope: Scope, error: errors.RequestError) -> Response:
         facts["retry_after_s"] = round(error.retry_after_s, 3)
     if isinstance(error, errors.UnauthorisedError):
         headers["WWW-Authenticate"] = "Bearer"
-    content, media_type = render(scope, problem, str(error), facts)
+    content, media_type = render(problem, str(error), facts, path=path)
     if isinstance(error, errors.BodyTooLargeError):
         headers["Connection"] = "close"
         return _LingeringResponse(content, problem.status, headers, media_type)
     return Response(content, problem.status, headers, media_type)
 
 
-def refuse(scope: Scope, error: errors.RequestError) -> Response:
+def refuse(error: errors.RequestError, path: str) -> Response:
     """Log a refusal and turn it into its response."""
     logger.info("refused: %s", error, extra={"facts": {"problem": problem_of(error).slug}})
-    return respond(scope, error)
+    return respond(error, path)
 
 
 def install(app: FastAPI) -> None:
@@ -150,14 +149,14 @@ def install(app: FastAPI) -> None:
 
     async def on_request_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, errors.RequestError)
-        return refuse(request.scope, error)
+        return refuse(error, request.scope["path"])
 
     async def on_http_exception(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         status = HTTPStatus(error.status_code)
         problem = Problem(status, status.phrase.lower().replace(" ", "-"), status.phrase)
         detail = f"{request.method} {request.url.path[:200]}: {status.description or status.phrase}"
-        content, media_type = render(request.scope, problem, detail)
+        content, media_type = render(problem, detail, path=request.scope["path"])
         return Response(content, status, error.headers, media_type)
 
     async def on_wrong_parameter(request: Request, error: Exception) -> Response:
@@ -166,7 +165,7 @@ def install(app: FastAPI) -> None:
         field = str(first["loc"][-1])
         problem = PROBLEMS[errors.WrongFieldError]
         detail = f"{field}: {first['msg']}"
-        content, media_type = render(request.scope, problem, detail, {"field": field})
+        content, media_type = render(problem, detail, {"field": field}, path=request.scope["path"])
         return Response(content, problem.status, media_type=media_type)
 
     app.add_exception_handler(errors.RequestError, on_request_error)

@@ -74,7 +74,7 @@ class Gate:
                 _check_origin(scope)
                 self._check(scope, "GET")
         except RequestError as error:
-            response = refuse(scope, error)
+            response = refuse(error, scope["path"])
             if scope["type"] == "websocket":
                 await WebSocket(scope, receive, send).send_denial_response(response)
             else:

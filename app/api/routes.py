@@ -161,9 +161,11 @@ def _add_pages(app: FastAPI, parts: Parts) -> None:
 
     app.router.routes.append(Route("/metrics", metrics))
     app.router.routes.append(Route("/docs", docs))
+    shown = service.model(parts.default_model)
     openapi.install(
         app,
-        service.model(parts.default_model).bundle,
-        default_model=parts.default_model,
+        shown.bundle,
+        default_model=shown.name,
+        version=shown.version,
         idle_power_w=parts.settings.idle_power_w,
     )

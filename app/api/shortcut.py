@@ -41,7 +41,7 @@ class InferShortcut:
         try:
             await endpoint(scope, receive, send)
         except RequestError as error:
-            await refuse(scope, error)(scope, receive, send)
+            await refuse(error, scope["path"])(scope, receive, send)
 
     def _endpoint(self, scope: Scope) -> InferEndpoint | None:
         if scope["type"] != "http" or scope["method"] != "POST" or scope.get("root_path"):

@@ -7,8 +7,6 @@ import pytest
 from app import errors
 from app.api.errors import INTERNAL, PROBLEMS, problem_of, render, respond
 
-NATIVE = {"path": "/v1/infer"}
-
 
 def every_request_error(base: type[errors.RequestError]) -> set[type[errors.RequestError]]:
     return {base}.union(*(every_request_error(child) for child in base.__subclasses__()))
@@ -45,7 +43,7 @@ def test_each_error_has_the_status_of_the_contract(error: errors.RequestError, s
 
 def test_a_problem_states_its_facts() -> None:
     error = errors.WrongInputError("bad", modality="torso", expected="[1, 2]", received="[1, 3]")
-    response = respond(NATIVE, error)
+    response = respond(error)
     assert response.media_type == "application/problem+json"
     assert json.loads(response.body) == {
         "type": "urn:sentryfuse:problem:wrong-input",
@@ -60,23 +58,23 @@ def test_a_problem_states_its_facts() -> None:
 
 @pytest.mark.parametrize(("seconds", "header"), [(0.01, "1"), (1.0, "1"), (2.1, "3")])
 def test_retry_after_is_whole_seconds_rounded_up(seconds: float, header: str) -> None:
-    response = respond(NATIVE, errors.ShedError("busy", reason="busy", retry_after_s=seconds))
+    response = respond(errors.ShedError("busy", reason="busy", retry_after_s=seconds))
     assert response.headers["retry-after"] == header
 
 
 def test_a_missing_token_says_which_scheme_is_wanted() -> None:
-    assert respond(NATIVE, errors.UnauthorisedError("x")).headers["www-authenticate"] == "Bearer"
+    assert respond(errors.UnauthorisedError("x")).headers["www-authenticate"] == "Bearer"
 
 
 def test_text_that_is_not_unicode_does_not_break_the_answer() -> None:
-    content, _ = render(NATIVE, INTERNAL, "bad \ud800", {"modality": "\ud800"})
+    content, _ = render(INTERNAL, "bad \ud800", {"modality": "\ud800"})
     assert json.loads(content)["status"] == 500
 
 
 @pytest.mark.parametrize("path", ["/v2", "/v2/models/toy/infer", "/v2/no/such/thing"])
 def test_the_open_inference_protocol_has_its_own_form_of_errors(path: str) -> None:
     error = errors.WrongInputError("bad", modality="torso", expected="[1, 2]", received="[1, 3]")
-    response = respond({"path": path}, error)
+    response = respond(error, path)
     assert response.media_type == "application/json"
     content = json.loads(response.body)
     assert content["error"] == "bad"
