@@ -24,6 +24,10 @@ class MalformedError(RequestError):
     """The body is not what its content type says it is."""
 
 
+class TooDeepError(RequestError):
+    """The body is JSON, nested beyond all need."""
+
+
 class HeaderError(MalformedError):
     """A header that carries a budget does not parse; ``facts["header"]`` names it."""
 

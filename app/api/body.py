@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.types import Receive
 
+from app.api.inflating import Inflater, body_encoding
 from app.api.payload import load_json
 from app.errors import (
     BodyTooLargeError,
@@ -21,12 +22,11 @@ RawHeaders = Iterable[tuple[bytes, bytes]]
 
 
 def check_is_json(headers: RawHeaders) -> None:
-    """Refuse a body that does not say it is plain JSON in UTF-8.
+    """Refuse a body that does not say it is JSON in UTF-8.
 
     Raises:
         UnsupportedMediaError: It says something else, or nothing.
     """
-    check_encoding(headers)
     content_type = next((value for name, value in headers if name == b"content-type"), b"")
     media_type, *parameters = content_type.lower().split(b";")
     media_type = media_type.strip()
@@ -43,33 +43,25 @@ def check_is_json(headers: RawHeaders) -> None:
         )
 
 
-def check_encoding(headers: RawHeaders) -> None:
-    """Refuse a body that is compressed.
-
-    Raises:
-        UnsupportedMediaError: It is.
-    """
-    for name, value in headers:
-        if name == b"content-encoding" and value.strip().lower() != b"identity":
-            encoding = value[:40].decode("latin-1")
-            raise UnsupportedMediaError(
-                f"Content-Encoding {encoding!r} is not read here; send the body as it is",
-                expected="identity",
-                received=encoding,
-            )
-
-
 async def read_body(headers: RawHeaders, receive: Receive, *, limit: int) -> bytes:
-    """Read the whole body.
+    """Read the whole body, and unpack it if it is compressed.
 
     Raises:
-        BodyTooLargeError: It is larger than ``limit`` bytes; a body that says so beforehand is
-            not read at all.
+        BodyTooLargeError: It is larger than ``limit`` bytes, as it comes or unpacked; a body that
+            says so beforehand is not read at all.
+        UnsupportedMediaError: It is compressed in a way that is not read here.
+        MalformedError: It is not compressed as it says.
         ClientGoneError: The client went away before the end.
     """
+    compressed = False
     for name, value in headers:
         if name == b"content-length" and value.isdigit() and int(value) > limit:
             raise _too_large(limit)
+        if name == b"content-encoding":
+            compressed = True
+    encoding = body_encoding(headers) if compressed else None
+    if encoding is not None:
+        return await _read_compressed(receive, Inflater(encoding, limit), limit=limit)
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -83,6 +75,21 @@ async def read_body(headers: RawHeaders, receive: Receive, *, limit: int) -> byt
         if not message.get("more_body", False):
             return b"".join([*chunks, chunk]) if chunks else chunk
         chunks.append(chunk)
+
+
+async def _read_compressed(receive: Receive, inflater: Inflater, *, limit: int) -> bytes:
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        chunk: bytes = message.get("body", b"")
+        size += len(chunk)
+        inflater.feed(chunk)
+        if inflater.full or size > limit:
+            raise _too_large(limit)
+        if not message.get("more_body", False):
+            return inflater.finish()
 
 
 async def read_object(request: Request, *, limit: int) -> dict[str, Any]:

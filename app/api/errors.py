@@ -47,6 +47,7 @@ class Problem:
 INTERNAL = Problem(500, "internal", "Internal error")
 PROBLEMS: Mapping[type[errors.RequestError], Problem] = {
     errors.MalformedError: Problem(400, "malformed", "Malformed request"),
+    errors.TooDeepError: Problem(400, "too-deep", "Body nested too deep"),
     errors.HeaderError: Problem(400, "bad-header", "Bad header"),
     errors.UnauthorisedError: Problem(401, "unauthorised", "API key needed"),
     errors.ForbiddenError: Problem(403, "forbidden", "API key not good for this"),

@@ -8,18 +8,22 @@ number (`app.api.regular`). What is left is read here slowly, and explained by
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import orjson
 
 from app.api.regular import RegularReader
-from app.errors import MalformedError, WrongInputError
+from app.errors import MalformedError, TooDeepError, WrongInputError
 from app.inference.windows import FloatArray, Windows
 from app.protocol import diagnosis
 from app.protocol.assembly import none_present, unknown_modality, windows_of
 from sentryfuse.spec import ModalitySpec, ModelSpec
+
+MAX_JSON_DEPTH = 32
+Nested = list[Any] | dict[str, Any]
 
 
 def load_json(body: bytes) -> Any:
@@ -27,13 +31,35 @@ def load_json(body: bytes) -> Any:
 
     Raises:
         MalformedError: It is empty or not JSON.
+        TooDeepError: It is nested beyond all need.
     """
     if not body:
         raise MalformedError("the body is empty; send a JSON object")
     try:
-        return orjson.loads(body)
+        content = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise MalformedError(f"the body is not JSON: {error}") from error
+    if _is_deep(content):
+        raise TooDeepError(f"the body may nest at most {MAX_JSON_DEPTH} deep")
+    return content
+
+
+def _is_deep(content: object) -> bool:
+    """Whether arrays and objects go too deep; found level by level, without recursion."""
+    level = _nested([content])
+    for _ in range(MAX_JSON_DEPTH):
+        if not level:
+            return False
+        level = _nested(chain.from_iterable(map(_members, level)))
+    return bool(level)
+
+
+def _nested(values: Iterable[object]) -> list[Nested]:
+    return [value for value in values if isinstance(value, list | dict)]
+
+
+def _members(value: Nested) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value
 
 
 class WindowReader:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
+import zlib
 from typing import Any
 
 import httpx
@@ -56,7 +58,7 @@ def wrong_inputs(service: HttpService) -> dict[str, str]:
         "1e39": with_value(service, 1e39),
         "1e400": with_value(service, 5).replace(" 5,", " 1e400,"),
         "deeper": first([[rows]]),
-        "deep": first(json.loads("[" * 400 + "1" + "]" * 400)),
+        "deep": first(json.loads("[" * 20 + "1" + "]" * 20)),
         "batch of none": first([]),
         "batches differ": json.dumps(
             {
@@ -111,6 +113,62 @@ def test_a_request_without_windows_lists_the_modalities(service: HttpService, na
 )
 def test_what_is_not_json_is_malformed(service: HttpService, body: bytes) -> None:
     refused(service.client.post("/v1/infer", content=body, headers=JSON), 400, "malformed")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/v1/infer"), ("POST", "/v1/models/toy/plan"), ("PUT", "/v1/power")],
+)
+@pytest.mark.parametrize("depth", [40, 900, 15_000])
+@pytest.mark.parametrize("pair", [("[", "]"), ('{"a":', "}")])
+def test_deep_nesting_is_malformed_on_every_route(
+    service: HttpService, method: str, path: str, depth: int, pair: tuple[str, str]
+) -> None:
+    nest = pair[0] * depth + "1" + pair[1] * depth
+    for body in (nest, f'{{"inputs": {{"sensor_0": {nest}}}}}'):
+        response = service.client.request(method, path, content=body, headers=JSON)
+        refused(response, 400, "malformed" if depth > 1000 else "too-deep")
+
+
+@pytest.mark.parametrize("depth", [40, 900, 15_000])
+def test_deep_nesting_is_malformed_in_the_open_protocol(service: HttpService, depth: int) -> None:
+    nest = "[" * depth + "1" + "]" * depth
+    tensor = f'{{"name": "sensor_0", "datatype": "FP32", "shape": [1], "data": {nest}}}'
+    for body in (nest, f'{{"inputs": [{tensor}]}}', f'{{"inputs": [], "parameters": {nest}}}'):
+        response = service.client.post("/v2/models/toy/infer", content=body, headers=JSON)
+        assert response.status_code == 400
+        assert response.json()["error"]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_a_compressed_body_is_answered_like_a_plain_one(
+    service: HttpService, encoding: str
+) -> None:
+    pack = gzip.compress if encoding == "gzip" else zlib.compress
+    body = pack(json.dumps(service.window()).encode())
+    headers = {**JSON, "Content-Encoding": encoding}
+    packed = service.client.post("/v1/infer", content=body, headers=headers)
+    plain = service.infer(service.window())
+    assert packed.json()["predictions"] == plain.json()["predictions"]
+
+
+def test_a_bomb_is_refused_at_the_limit(service: HttpService) -> None:
+    bomb = gzip.compress(bytes(100 * 2**20), compresslevel=9)
+    assert len(bomb) < 200_000
+    headers = {**JSON, "Content-Encoding": "gzip"}
+    response = service.client.post("/v1/infer", content=bomb, headers=headers)
+    assert refused(response, 413, "too-large")["limit_bytes"] == 200_000
+
+
+def test_what_is_not_compressed_as_it_says_is_malformed(service: HttpService) -> None:
+    headers = {**JSON, "Content-Encoding": "gzip"}
+    refused(service.client.post("/v1/infer", content=b"{}", headers=headers), 400, "malformed")
+
+
+def test_another_encoding_is_refused_with_those_that_are_read(service: HttpService) -> None:
+    headers = {**JSON, "Content-Encoding": "br"}
+    response = service.client.post("/v1/infer", content=b"{}", headers=headers)
+    assert refused(response, 415, "unsupported-media")["expected"] == "gzip or deflate"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import re
 from functools import partial
 
 from app.answer import Answer
-from app.api.body import RawHeaders, check_encoding
+from app.api.body import RawHeaders
 from app.api.infer import Question, Written
 from app.api.v2.decoding import LENGTH_HEADER, Decoder
 from app.api.v2.encoding import encode
@@ -38,7 +38,6 @@ class OpenDialect:
 
     def check(self, headers: RawHeaders) -> None:
         """Refuse a body that says it is something else than JSON or bytes."""
-        check_encoding(headers)
         sent = next((value for name, value in headers if name == b"content-type"), b"")
         if sent.partition(b";")[0].strip().lower() not in _MEDIA_TYPES:
             expected, received = "application/json or application/octet-stream", sent[:80]

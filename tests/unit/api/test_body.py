@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import zlib
 from typing import Any
 
 import pytest
@@ -85,7 +87,24 @@ def test_a_body_without_a_type_is_refused() -> None:
         check_is_json([])
 
 
-def test_a_compressed_body_is_refused() -> None:
-    headers = [(b"content-type", b"application/json"), (b"content-encoding", b"gzip")]
-    with pytest.raises(UnsupportedMediaError, match="gzip"):
-        check_is_json(headers)
+@pytest.mark.parametrize("encoding", [b"gzip", b"deflate"])
+def test_a_compressed_body_is_unpacked(encoding: bytes) -> None:
+    pack = gzip.compress if encoding == b"gzip" else zlib.compress
+    packed = pack(b"x" * 100)
+    sender = Sender(packed[:5], packed[5:])
+    assert read(sender, limit=100, headers=[(b"content-encoding", encoding)]) == b"x" * 100
+
+
+def test_a_bomb_is_refused_at_the_limit_and_read_no_further() -> None:
+    packed = gzip.compress(bytes(50_000))
+    sender = Sender(packed[:30], *[packed[30:]] * 5)
+    with pytest.raises(BodyTooLargeError):
+        read(sender, limit=100, headers=[(b"content-encoding", b"gzip")])
+    assert sender.taken <= 2
+
+
+def test_an_encoding_that_is_not_read_here_is_refused_before_anything_is_read() -> None:
+    sender = Sender(b"x")
+    with pytest.raises(UnsupportedMediaError, match="br"):
+        read(sender, headers=[(b"content-encoding", b"br")])
+    assert sender.taken == 0
