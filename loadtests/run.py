@@ -9,6 +9,7 @@ and whatever else runs share its cores.
     python -m loadtests cap               power under a cap that is stepped up and down
     python -m loadtests profile           servers whose host profile is wrong by half
     python -m loadtests drain             servers that are told to end under load
+    python -m loadtests soak              all kinds of visits for half an hour, and a scale
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 from loadtests.bench import bench
 from loadtests.figures import draw_cap
-from loadtests.scenarios import attainment, cap, drain, policies, profile
+from loadtests.scenarios import attainment, cap, drain, policies, profile, soak
 from sentryfuse.bench.policies.traces import TRACES
 
 _PICTURE = Path("docs/figures/loadtest-cap.svg")
@@ -30,6 +31,7 @@ _RUNS: dict[str, Callable[..., Any]] = {
     "cap": cap.run,
     "profile": profile.run,
     "drain": drain.run,
+    "soak": soak.run,
 }
 
 
@@ -108,4 +110,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--drain-s", type=float, help="how long they listen after the signal (0)")
     add("--deadline-s", type=float, help="latency budget of every request (0.5)")
     add("--seed", type=int, help="of the first trace (0)")
+
+    add = scenario("soak", "all kinds of visits for half an hour, and a scale")
+    add("--minutes", type=float, help="how long (30)")
+    add("--visitors", type=int, help="at the same time (6)")
+    add("--pause-s", type=float, help="mean pause of each between two visits (0.05)")
+    add("--seed", type=int, help="of everything that is left to chance (0)")
     return parser

@@ -20,8 +20,9 @@ from loadtests.figures import draw_cap
 from loadtests.messages import budget_headers, infer_message, request_body
 from loadtests.neighbour import Stretch, neighbour
 from loadtests.run import main
-from loadtests.scenarios import attainment, cap, drain, policies, profile
+from loadtests.scenarios import attainment, cap, drain, policies, profile, soak
 from loadtests.server import ServerError
+from loadtests.visits import WEIGHTS
 from sentryfuse.bench.record import Record
 from sentryfuse.bundle import write_bundle
 from tests.integration.http_server import RATIOS, simulated_bundle, write_profile
@@ -367,6 +368,18 @@ def test_servers_that_are_told_to_end_under_load_lose_nothing(toy: Bench, tmp_pa
 
 
 @pytest.mark.benchmark
+def test_a_minute_of_every_kind_of_visit_fails_nothing_and_leaves_no_memory_behind(
+    toy: Bench, tmp_path: Path
+) -> None:
+    record = saved(soak.run(toy, minutes=1.0), tmp_path)
+    assert record["failures"] == []
+    assert {*record["visits"]} == {*WEIGHTS, "probe", "scrape"}
+    for kind, statuses in record["visits"].items():
+        assert sum(statuses.values()) > (0 if kind == "too large" else 5), kind
+    assert record["figures"]["soak_rss_growth_ratio"]["value"] < 0.05, record["resident"]
+
+
+@pytest.mark.benchmark
 def test_a_neighbour_takes_about_what_it_is_told_to() -> None:
     with neighbour((Stretch(0.0, 0.5, 0.3), Stretch(0.7, 0.9, 0.5))) as taker:
         taker.begin(time.monotonic())
@@ -381,10 +394,10 @@ def test_a_server_that_does_not_start_says_why(toy: Bench) -> None:
 
 
 def test_the_commands_explain_themselves(capsys: pytest.CaptureFixture[str]) -> None:
-    for scenario in ("attainment", "policies", "cap", "profile", "drain"):
+    for scenario in ("attainment", "policies", "cap", "profile", "drain", "soak"):
         with pytest.raises(SystemExit, match="0"):
             main([scenario, "--help"])
-        assert "--rate-hz" in capsys.readouterr().out
+        assert "--no-record" in capsys.readouterr().out
 
 
 def test_a_burst_in_one_moment_gets_an_answer_for_each_and_stages_that_add_up(toy: Bench) -> None:
