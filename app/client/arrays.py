@@ -13,6 +13,9 @@ from app.client.errors import WrongInputError
 Inputs: TypeAlias = Mapping[str, ArrayLike | None]
 """By sensor ``[time, channels]`` or ``[batch, time, channels]``; None for an absent one."""
 
+Windows: TypeAlias = Mapping[str, NDArray[np.float32]]
+"""Those that are there."""
+
 
 def present_arrays(inputs: Inputs) -> dict[str, NDArray[np.float32]]:
     """Return the windows that are there, as the model computes with them.

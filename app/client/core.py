@@ -87,7 +87,7 @@ def _raised(trouble: Failure | ClientError, deadline_s: float, attempts: int) ->
 
 
 def _too_late(deadline_s: float, attempts: int) -> DeadlineError:
-    return DeadlineError(f"no answer within {deadline_s:g} s ({_times(attempts)})")
+    return DeadlineError(f"no answer within {deadline_s:.3g} s ({_times(attempts)})")
 
 
 def _times(attempts: int) -> str:

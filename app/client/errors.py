@@ -59,7 +59,7 @@ class ConnectionFailedError(ClientError, ConnectionError):
 
 
 class DeadlineError(ClientError, TimeoutError):
-    """Time ran out: the deadline here, or a strict latency budget at the service (504)."""
+    """Time ran out: the deadline here, or at the service, for a strict budget or a slow sender."""
 
 
 class ProtocolError(ClientError):
@@ -97,7 +97,7 @@ class NotFoundError(ClientError):
 
 
 class TooLargeError(ClientError):
-    """The request is larger than the service reads (413)."""
+    """Body, address or headers are larger than the service reads (413, 414, 431)."""
 
     @property
     def limit_bytes(self) -> float | None:
@@ -171,7 +171,7 @@ class UnavailableError(ClientError):
 
 
 class OverloadedError(UnavailableError):
-    """The service is too busy for this request (429)."""
+    """The service is too busy for this request (429), or for one more connection (503)."""
 
     @property
     def reason(self) -> str | None:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from app.client.arrays import Windows
 from app.client.reading import load, read
 from app.client.values import Answer
 from app.client.wire import Reply
@@ -16,7 +13,7 @@ from app.client.wire import Reply
 CONTENT_TYPE = "application/json"
 
 
-def encode(windows: Mapping[str, NDArray[np.float32]], request_id: str | None) -> bytes:
+def encode(windows: Windows, request_id: str | None) -> bytes:
     """Write a request.
 
     Args:

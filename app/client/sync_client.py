@@ -11,8 +11,9 @@ from typing import Any, Self, Unpack
 import httpx
 
 from app.client.arrays import Inputs
+from app.client.calls import Target, sample_query
 from app.client.core import Surroundings
-from app.client.endpoints import Endpoints, Target, sample_query
+from app.client.endpoints import Endpoints
 from app.client.http import base_url, default_headers, failure_of, timeout_of
 from app.client.options import CallOptions, InferOptions, PlanOptions
 from app.client.retries import Retries
@@ -37,6 +38,7 @@ class Client:
         api_key: Sent as bearer token.
         deadline_s: Time for each call that gives none, waits and retries included.
         retries: When a call is sent again.
+        binary: Send tensors as bytes, over the Open Inference Protocol, rather than JSON.
         transport: Of httpx, for certificates, proxies or sockets of one's own.
 
     Raises:
@@ -51,6 +53,7 @@ class Client:
         api_key: str | None = None,
         deadline_s: float = 30.0,
         retries: Retries | None = None,
+        binary: bool = True,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._http = httpx.Client(
@@ -60,6 +63,7 @@ class Client:
             model=model,
             deadline_s=deadline_s,
             retries=retries or Retries(),
+            binary=binary,
             surroundings=Surroundings(random=Random()),
         )
 

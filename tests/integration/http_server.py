@@ -202,3 +202,17 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpService]
     wait_for(running, "/health/ready")
     yield running
     assert running.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """``host:port`` of the service with the shipped models and default settings, ready."""
+    running = start_service(
+        tmp_path_factory.mktemp("shipped"),
+        models=Path("models").resolve(),
+        ratios="0,0.25,0.5,0.65,0.8,0.9",
+        warm_missing=4,
+    )
+    wait_for(running, "/health/ready")
+    yield running.url.removeprefix("http://")
+    running.stop()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,17 +24,20 @@ from app.client import (
     ClientError,
     ConnectionFailedError,
     DeadlineError,
+    ForbiddenError,
     HeaderError,
     NotFoundError,
     OverloadedError,
     Retries,
     TooLargeError,
+    UnauthorisedError,
     WrongFieldError,
     WrongInputError,
 )
 from tests.bundles import random_windows
-from tests.integration.http_server import HttpService, StartHttp, wait_for
+from tests.integration.http_server import HttpService, StartHttp, start_service, wait_for
 from tests.integration.redis_server import free_port
+from tests.integration.test_http_keys import add_key
 
 Arrays: TypeAlias = dict[str, NDArray[np.float32]]
 
@@ -77,6 +81,28 @@ def connect(request: pytest.FixtureRequest) -> Iterator[Clients]:
     clients = Clients(request.param)
     yield clients
     clients.close()
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A service with keys."""
+
+    service: HttpService
+    infer_key: str
+    admin_key: str
+    """Good for everything."""
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    folder = tmp_path_factory.mktemp("guarded")
+    file = folder / "keys.json"
+    infer_key = add_key(file, "gateway", "infer")
+    admin_key = add_key(file, "operator", "infer", "read", "admin")
+    running = start_service(folder, api_keys_file=file)
+    wait_for(running, "/health/ready")
+    yield Guarded(running, infer_key, admin_key)
+    assert running.stop() == 0
 
 
 def windows(service: HttpService, *names: str, batch: int = 0, seed: int = 0) -> Arrays:
@@ -177,8 +203,8 @@ def test_a_simulated_window_can_be_inferred(service: HttpService, connect: Clien
     assert client.infer(sample.inputs).plan.presence == tuple(f"sensor_{i}" for i in range(4))
 
 
-def test_the_power_cap_is_set_and_lifted(start_http: StartHttp, connect: Clients) -> None:
-    client = connect(start_http())
+def test_the_power_cap_is_set_and_lifted(guarded: Guarded, connect: Clients) -> None:
+    client = connect(guarded.service, api_key=guarded.admin_key)
     assert client.set_power_cap(50).cap_w == 50
     assert client.power().cap_w == 50
     schedule = {"steps": [{"after_s": 0, "cap_w": 60}], "repeat_s": 10}
@@ -189,8 +215,11 @@ def test_the_power_cap_is_set_and_lifted(start_http: StartHttp, connect: Clients
     assert caught.value.field == "cap_w"
 
 
-def test_wrong_windows_are_refused_by_name(service: HttpService, connect: Clients) -> None:
-    client = connect(service)
+@pytest.mark.parametrize("binary", [True, False], ids=["binary", "json"])
+def test_wrong_windows_are_refused_by_name(
+    service: HttpService, connect: Clients, binary: bool
+) -> None:
+    client = connect(service, model="toy", binary=binary)
     with pytest.raises(WrongInputError, match="sensor_2") as caught:
         client.infer({"sensor_2": np.zeros((3, 3))})
     assert caught.value.modality == "sensor_2"
@@ -227,6 +256,45 @@ def test_what_makes_no_sense_is_an_error_of_its_kind(
 ) -> None:
     with pytest.raises(kind):
         connect(service).infer(windows(service), **options)
+
+
+def test_a_key_opens_what_it_is_for(guarded: Guarded, connect: Clients) -> None:
+    service = guarded.service
+    client, inputs = connect(service, api_key=guarded.infer_key), windows(service)
+    answers = [client.infer(inputs) for _ in range(2)]  # as JSON, then as tensors
+    assert answers[0].label == answers[1].label
+    with pytest.raises(ForbiddenError) as caught:
+        client.models()
+    assert caught.value.scope == "read"
+    for stranger in (connect(service), connect(service, api_key="guessed")):
+        with pytest.raises(UnauthorisedError):
+            stranger.infer(inputs)
+
+
+@pytest.mark.parametrize("binary", [True, False], ids=["binary", "json"])
+@pytest.mark.parametrize("model", [None, "toy"])
+def test_both_ways_of_sending_give_the_same_answer(
+    service: HttpService, connect: Clients, model: str | None, binary: bool
+) -> None:
+    inputs = windows(service, "sensor_0", "sensor_2", batch=2, seed=7)
+    client = connect(service, model=model, binary=binary)
+    plain = client.infer(inputs, binary=False, id="same")
+    answer = client.infer(inputs, id="same")
+    assert answer.predictions == plain.predictions
+    assert (answer.model, answer.version, answer.id) == ("toy", "2", "same")
+    assert answer.plan.presence == plain.plan.presence
+
+
+@pytest.mark.parametrize("binary", [True, False], ids=["binary", "json"])
+def test_a_strict_budget_that_is_impossible_is_refused_over_both(
+    untouched: HttpService, connect: Clients, binary: bool
+) -> None:
+    client = connect(untouched, model="toy", binary=binary)
+    with pytest.raises(BudgetError) as caught:
+        client.infer(windows(untouched), energy_mj=1e-6, strict=True)
+    assert caught.value.budget == "energy"
+    assert caught.value.asked == pytest.approx(1e-6)
+    assert caught.value.least_possible > 1
 
 
 def test_a_request_too_large_says_the_limit(service: HttpService, connect: Clients) -> None:
@@ -276,8 +344,9 @@ def _first_refusal(client: Any, inputs: Arrays) -> OverloadedError:
 def test_a_service_that_goes_away_and_comes_back_is_found_again(
     start_http: StartHttp, connect: Clients
 ) -> None:
-    first = start_http()
+    first = start_http(ready=False)
     client = connect(first, deadline_s=30, retries=Retries(attempts=60, longest_wait_s=0.3))
+    client.wait_until_ready(60)
     before = client.infer(windows(first))
     assert client.ready()
     first.stop()
@@ -287,7 +356,6 @@ def test_a_service_that_goes_away_and_comes_back_is_found_again(
     again = start_http(ready=False, port=port)
     assert again.process.poll() is None
     after = client.infer(windows(first))
-    client.wait_until_ready(30)
     assert client.ready()
     assert after.label == before.label
 
@@ -373,11 +441,3 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
         sink.shutdown(socket.SHUT_WR)
     except OSError:
         return
-
-
-def test_readiness_is_waited_for(start_http: StartHttp, connect: Clients) -> None:
-    service = start_http(ready=False)
-    client = connect(service)
-    client.wait_until_ready(60)
-    assert client.ready()
-    wait_for(service, "/health/ready")

@@ -6,12 +6,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
-
-from tests.integration.http_server import start_service, wait_for
 
 README = Path("README.md").read_text(encoding="utf-8")
 PORT = "8080"
@@ -21,22 +16,8 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """``host:port`` of the service with the shipped models and default settings, ready."""
-    service = start_service(
-        tmp_path_factory.mktemp("readme"),
-        models=Path("models").resolve(),
-        ratios="0,0.25,0.5,0.65,0.8,0.9",
-        warm_missing=4,
-    )
-    wait_for(service, "/health/ready")
-    yield service.url.removeprefix("http://")
-    service.stop()
-
-
-def test_the_curl_example_answers_within_its_budget(address: str, tmp_path: Path) -> None:
-    script = next(b for b in blocks("sh") if "curl" in b).replace(f"localhost:{PORT}", address)
+def test_the_curl_example_answers_within_its_budget(shipped: str, tmp_path: Path) -> None:
+    script = next(b for b in blocks("sh") if "curl" in b).replace(f"localhost:{PORT}", shipped)
     done = subprocess.run(
         ["bash", "-e", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
     )
@@ -47,9 +28,9 @@ def test_the_curl_example_answers_within_its_budget(address: str, tmp_path: Path
     assert answer["predictions"][0]["label"] == asked["label"]
 
 
-def test_the_python_example_runs(address: str) -> None:
+def test_the_python_example_runs(shipped: str) -> None:
     (script,) = blocks("python")
-    code = script.replace(f"localhost:{PORT}", address)
+    code = script.replace(f"localhost:{PORT}", shipped)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip()
 
