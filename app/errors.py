@@ -50,6 +50,10 @@ class UnknownModelError(RequestError):
     """No such model is served."""
 
 
+class UnknownServiceError(RequestError):
+    """A health check asks about a service that there is not."""
+
+
 class NoSimulatorError(RequestError):
     """The model's bundle holds no generator of simulated windows."""
 

@@ -9,7 +9,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from app.api.routes import Parts, web_app
+from app.api.routes import Companion, Parts, web_app
 from app.battery import charge_ratio
 from app.heartbeat import Heartbeat
 from app.inference.catalogue import Catalogue
@@ -26,7 +26,7 @@ from app.node import Node
 from app.scheduling.dispatch import Limits
 from app.scheduling.fair_slack import Policy
 from app.scheduling.scheduler import Scheduler
-from app.security import open_guard
+from app.security import Guard, open_guard
 from app.service import InferenceService
 from app.settings import Settings, load_settings
 from app.storage import RedisLink, SharedProfiles, TieredMaskCache
@@ -106,8 +106,23 @@ def create_app(settings: Settings | None = None, policy: Policy | None = None) -
             guard=guard,
             keys=keys,
             default_model=default_model,
+            rpc=_open_rpc(settings, service, lifecycle, guard),
         )
     )
+
+
+def _open_rpc(
+    settings: Settings, service: InferenceService, lifecycle: Lifecycle, guard: Guard
+) -> Companion | None:
+    if settings.grpc_port is None:
+        return None
+    try:
+        from app.rpc.opening import open_rpc
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"SENTRYFUSE_GRPC_PORT needs {error.name}: pip install 'sentryfuse[grpc]'"
+        ) from error
+    return open_rpc(settings, settings.grpc_port, service, lifecycle, guard)
 
 
 def _open_pump(

@@ -37,6 +37,13 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one")
 
+    grpc_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="TCP port for gRPC, beside HTTP's; off if not set (sentryfuse[grpc])",
+    )
+
     ratios: Annotated[tuple[float, ...], NoDecode] = Field(
         (0.0, 0.25, 0.5, 0.65, 0.8, 0.9),
         description="Pruning ratios served, separated by commas, each in [0, 1)",

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.errors import internal_error
 from app.errors import ClientGoneError
+from app.protocol.budgets import RawHeaders
 from app.telemetry.logs import RequestContext, current_request
 from app.telemetry.metrics import Metrics
 
@@ -47,7 +48,7 @@ class RequestIdentity:
             await self._app(scope, receive, send)
             return
         began_s = time.perf_counter()
-        context = _identify(scope)
+        context = identify(scope["headers"])
         scope["request_id"] = context.request_id
         echoed = (b"x-request-id", context.request_id.encode())
         status = 0
@@ -93,9 +94,10 @@ class RequestIdentity:
             logger.log(level, "request", extra={"facts": facts})
 
 
-def _identify(scope: Scope) -> RequestContext:
+def identify(headers: RawHeaders) -> RequestContext:
+    """Read who a request is, or name it, and the trace it belongs to."""
     request_id = traceparent = None
-    for name, value in scope["headers"]:
+    for name, value in headers:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             request_id = value.decode()
         elif name == b"traceparent" and _TRACEPARENT.fullmatch(value):

@@ -52,6 +52,7 @@ PROBLEMS: Mapping[type[errors.RequestError], Problem] = {
     errors.UnauthorisedError: Problem(401, "unauthorised", "API key needed"),
     errors.ForbiddenError: Problem(403, "forbidden", "API key not good for this"),
     errors.UnknownModelError: Problem(404, "unknown-model", "Unknown model"),
+    errors.UnknownServiceError: Problem(404, "unknown-service", "Unknown service"),
     errors.NoSimulatorError: Problem(404, "no-simulator", "No simulated windows"),
     errors.TooSlowError: Problem(408, "too-slow", "Request not sent in time"),
     errors.BodyTooLargeError: Problem(413, "too-large", "Body too large"),

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Protocol
 
 from fastapi import FastAPI
 from starlette.responses import FileResponse, Response
@@ -40,6 +41,18 @@ _DESCRIPTION = (
 )
 
 
+class Companion(Protocol):
+    """A server on the same event loop."""
+
+    async def start(self) -> None:
+        """Listen."""
+        ...
+
+    async def stop(self) -> None:
+        """Listen no more; return when what was accepted has been answered."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What the web app is built around."""
@@ -52,6 +65,8 @@ class Parts:
     """Keeps the guard's keys up to date; None where there are none."""
     default_model: str
     """Answers ``/v1/infer``."""
+    rpc: Companion | None = None
+    """Another port beside HTTP's, if there is one."""
 
 
 def web_app(parts: Parts) -> FastAPI:
@@ -60,11 +75,15 @@ def web_app(parts: Parts) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if parts.rpc is not None:
+            await parts.rpc.start()  # first: nothing has been started yet if it fails
         await parts.lifecycle.start()
         following = asyncio.create_task(parts.keys.follow()) if parts.keys is not None else None
         yield
         if following is not None:
             following.cancel()
+        if parts.rpc is not None:
+            await parts.rpc.stop()
         await parts.lifecycle.stop()
 
     app = FastAPI(

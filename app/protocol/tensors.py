@@ -89,7 +89,7 @@ def checked_shape(name: str, shape: object) -> tuple[int, ...]:
         or not all(type(length) is int and length >= 1 for length in shape)
     ):
         expected = f"1 to {_MOST_DIMENSIONS} whole numbers above 0"
-        raise _wrong(name, "shape", expected, shorten(shape))
+        raise wrong_tensor(name, "shape", expected, shorten(shape))
     return tuple(shape)
 
 
@@ -100,7 +100,7 @@ def checked_datatype(name: str, datatype: object) -> str:
         WrongInputError: It is not.
     """
     if not isinstance(datatype, str) or datatype not in NUMBERS:
-        raise _wrong(name, "datatype", f"one of {', '.join(NUMBERS)}", shorten(datatype))
+        raise wrong_tensor(name, "datatype", f"one of {', '.join(NUMBERS)}", shorten(datatype))
     return datatype
 
 
@@ -115,7 +115,9 @@ def from_bytes(name: str, datatype: object, shape: object, raw: bytes | memoryvi
     expected = math.prod(lengths) * dtype.itemsize
     if len(raw) != expected:
         shown = "x".join(map(str, lengths))
-        raise _wrong(name, "data", f"{expected} bytes for {shown} {known}", f"{len(raw)} bytes")
+        raise wrong_tensor(
+            name, "data", f"{expected} bytes for {shown} {known}", f"{len(raw)} bytes"
+        )
     return Tensor(name, known, np.frombuffer(raw, dtype).reshape(lengths))
 
 
@@ -127,7 +129,8 @@ def to_bytes(tensor: Tensor) -> bytes:
     return tensor.data.astype(DTYPES[tensor.datatype], copy=False).tobytes()
 
 
-def _wrong(name: str, what: str, expected: str, received: str) -> WrongInputError:
+def wrong_tensor(name: str, what: str, expected: str, received: str) -> WrongInputError:
+    """Say what a part of an input must be, and what came instead."""
     return WrongInputError(
         f"{what} of input {shorten(name)} must be {expected}, got {received}",
         modality=name[:_LONGEST_NAME],

@@ -38,6 +38,8 @@ class HttpService:
     process: subprocess.Popen[bytes]
     log: Path
     bundle: Bundle
+    grpc_address: str | None = None
+    """Where gRPC listens, if it does."""
     client: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
@@ -148,7 +150,8 @@ def start_service(folder: Path, **settings: object) -> HttpService:
     command = [sys.executable, "-W", "error", "-c", "from app.server import serve; serve()"]
     with log.open("wb") as stderr:
         process = subprocess.Popen(command, env=environment, stderr=stderr)
-    return HttpService(f"http://127.0.0.1:{port}", process, log, bundle)
+    grpc_address = f"127.0.0.1:{chosen['grpc_port']}" if "grpc_port" in chosen else None
+    return HttpService(f"http://127.0.0.1:{port}", process, log, bundle, grpc_address)
 
 
 def wait_for(service: HttpService, path: str, status: int = 200) -> httpx.Response:
@@ -189,7 +192,9 @@ def start_http(tmp_path: Path) -> Iterator[StartHttp]:
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpService]:
     """One service for all tests that do not change it."""
-    running = start_service(tmp_path_factory.mktemp("service"), max_body_bytes=200_000)
+    running = start_service(
+        tmp_path_factory.mktemp("service"), max_body_bytes=200_000, grpc_port=free_port()
+    )
     wait_for(running, "/health/ready")
     yield running
     assert running.stop() == 0

@@ -6,7 +6,17 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "onnx", "scipy", "redis", "sentryfuse.learn", "sentryfuse.cli", "rich", "typer")
+HEAVY = (
+    "torch",
+    "onnx",
+    "scipy",
+    "redis",
+    "sentryfuse.learn",
+    "sentryfuse.cli",
+    "rich",
+    "typer",
+    "grpc",
+)
 
 
 @pytest.fixture(scope="module")

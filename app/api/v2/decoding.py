@@ -24,6 +24,7 @@ from app.protocol.tensors import (
     checked_datatype,
     checked_shape,
     from_bytes,
+    wrong_tensor,
 )
 from sentryfuse.spec import ModelSpec
 
@@ -135,15 +136,17 @@ def _tensor(item: object, tail: memoryview) -> tuple[Tensor, int]:
         )
     parameters = _parameters(item, f"parameters of input {diagnosis.shorten(name)}")
     if _SHARED_MEMORY in parameters:
-        raise _wrong(name, "data", "in the body: shared memory is not offered", _SHARED_MEMORY)
+        raise wrong_tensor(
+            name, "data", "in the body: shared memory is not offered", _SHARED_MEMORY
+        )
     if "binary_data_size" not in parameters:
         return _from_json(name, item), 0
     if "data" in item:
-        raise _wrong(name, "data", "left out where there is a binary_data_size", "both")
+        raise wrong_tensor(name, "data", "left out where there is a binary_data_size", "both")
     size = parameters["binary_data_size"]
     if type(size) is not int or not 0 <= size <= len(tail):
         allowed = f"a whole number up to the {len(tail)} bytes that are left (see {LENGTH_HEADER})"
-        raise _wrong(name, "binary_data_size", allowed, diagnosis.shorten(size))
+        raise wrong_tensor(name, "binary_data_size", allowed, diagnosis.shorten(size))
     return from_bytes(name, item.get("datatype"), item.get("shape"), tail[:size]), size
 
 
@@ -152,17 +155,19 @@ def _from_json(name: str, item: dict[str, Any]) -> Tensor:
     datatype = checked_datatype(name, item.get("datatype"))
     data = item.get("data")
     if not diagnosis.is_nest_of_numbers(data, len(shape)):
-        raise _wrong(name, "data", "numbers, flat or nested", diagnosis.first_odd(data, len(shape)))
+        raise wrong_tensor(
+            name, "data", "numbers, flat or nested", diagnosis.first_odd(data, len(shape))
+        )
     try:
         with np.errstate(over="ignore"):
             array = np.array(data, dtype=np.float64)
     except OverflowError:
-        raise _wrong(name, "data", "finite numbers", "an integer too large") from None
+        raise wrong_tensor(name, "data", "finite numbers", "an integer too large") from None
     except ValueError:
-        raise _wrong(name, "data", f"of shape {list(shape)}", "rows that differ") from None
+        raise wrong_tensor(name, "data", f"of shape {list(shape)}", "rows that differ") from None
     if array.shape not in (shape, (math.prod(shape),)):
         expected = f"of shape {list(shape)}, nested so or flat"
-        raise _wrong(name, "data", expected, f"shape {list(array.shape)}")
+        raise wrong_tensor(name, "data", expected, f"shape {list(array.shape)}")
     return Tensor(name, datatype, array.reshape(shape))
 
 
@@ -227,13 +232,4 @@ def _explain_non_finite(text: bytes, tail: memoryview) -> None:
         return
     for tensor in _request(content, tail).inputs:
         if not np.isfinite(tensor.data).all():
-            raise _wrong(tensor.name, "data", "finite numbers", "NaN or an infinity")
-
-
-def _wrong(name: str, what: str, expected: str, received: str) -> WrongInputError:
-    return WrongInputError(
-        f"{what} of input {diagnosis.shorten(name)} must be {expected}, got {received}",
-        modality=name[:64],
-        expected=expected,
-        received=received,
-    )
+            raise wrong_tensor(tensor.name, "data", "finite numbers", "NaN or an infinity")

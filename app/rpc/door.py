@@ -1,0 +1,138 @@
+"""What every call passes on its way in and out: identity, keys, counting, errors, the log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import grpc
+
+from app.api.context import identify
+from app.api.errors import problem_of
+from app.errors import DeadlineError, RequestError
+from app.rpc.call import Call, Method, RawMetadata
+from app.rpc.status import Metadata, code_of, message_of, metadata_of
+from app.security import Guard, presented_key
+from app.telemetry.logs import current_request
+from app.telemetry.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+_MOST_MICROSECONDS = 99_999_999  # a grpc-timeout has eight digits
+
+
+class Door:
+    """Lets calls in, and turns what becomes of them into statuses.
+
+    Messages come through as bytes and are read behind this door: gRPC's own reading would answer
+    one that is malformed as if the fault were ours.
+
+    Args:
+        guard: Knows the API keys.
+        metrics: Where calls are counted.
+        access_log: Whether each call is logged.
+        clock: Monotone seconds.
+    """
+
+    def __init__(
+        self, *, guard: Guard, metrics: Metrics, access_log: bool, clock: Callable[[], float]
+    ) -> None:
+        self._guard = guard
+        self._metrics = metrics
+        self._access_log = access_log
+        self._clock = clock
+
+    def handlers(self, methods: Iterable[Method]) -> list[grpc.GenericRpcHandler]:
+        """Return what gRPC needs to find these methods."""
+        by_service: dict[str, dict[str, grpc.RpcMethodHandler]] = {}
+        for method in methods:
+            handler = grpc.unary_unary_rpc_method_handler(self._behaviour(method))
+            by_service.setdefault(method.service, {})[method.name] = handler
+        return [grpc.method_handlers_generic_handler(s, hs) for s, hs in by_service.items()]
+
+    def _behaviour(self, method: Method) -> Callable[[bytes, Any], Any]:
+        async def behaviour(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+            return await self._serve(method, data, context)
+
+        return behaviour
+
+    async def _serve(self, method: Method, data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        """Serve one call, in a task of its own."""
+        call = Call(headers=_headers(context), received_s=self._clock())
+        identity = identify(call.headers)
+        current_request.set(identity)
+        echoed = ("x-request-id", identity.request_id)
+        code, detail, answer = grpc.StatusCode.OK, "", b""
+        metadata: Metadata = ()
+        try:
+            answer = await self._answer(method, data, call, context)
+            metadata = tuple(call.trailers)
+        except RequestError as error:
+            facts = {"problem": problem_of(error).slug}
+            logger.info("refused: %s", error, extra={"facts": facts})
+            code, detail, metadata = code_of(error), message_of(error), metadata_of(error)
+        except asyncio.CancelledError:
+            code = grpc.StatusCode.CANCELLED
+            if context.time_remaining() == 0:
+                code = grpc.StatusCode.DEADLINE_EXCEEDED
+            raise
+        except Exception:
+            logger.exception("unhandled error")
+            code, detail = grpc.StatusCode.INTERNAL, "a fault in the service; see its log"
+        finally:
+            self._record(method, call, code)
+        if code is not grpc.StatusCode.OK:
+            await context.abort(code, detail, (*metadata, echoed))
+        context.set_trailing_metadata((*metadata, echoed))
+        return answer
+
+    async def _answer(
+        self, method: Method, data: bytes, call: Call, context: grpc.aio.ServicerContext
+    ) -> bytes:
+        if context.time_remaining() == 0:
+            raise DeadlineError("the deadline had passed when the call arrived")
+        if method.scope is not None and self._guard.ring is not None:
+            principal = self._guard.check(presented_key(call.headers), method.scope)
+            call.principal = principal.name
+        return await method.answer(data, call)
+
+    def _record(self, method: Method, call: Call, code: grpc.StatusCode) -> None:
+        seconds = self._clock() - call.received_s
+        route = f"grpc:{method.name}"
+        self._metrics.request_seconds.labels(call.model, route, code.name).observe(seconds)
+        if not self._access_log:
+            return
+        level = logging.DEBUG if method.quiet else logging.INFO
+        if logger.isEnabledFor(level):
+            facts = {
+                "method": "gRPC",
+                "path": method.path,
+                "status": code.name,
+                "duration_ms": round(1e3 * seconds, 3),
+            }
+            if call.principal is not None:
+                facts["key"] = call.principal
+            logger.log(level, "request", extra={"facts": facts})
+
+
+def _headers(context: grpc.aio.ServicerContext) -> RawMetadata:
+    """Return a call's metadata, and what is left of its deadline as the header that it came as."""
+    headers = [
+        (key.encode(), value if isinstance(value, bytes) else value.encode())
+        for key, value in context.invocation_metadata() or ()
+    ]
+    remaining_s: float | None = context.time_remaining()
+    if remaining_s:
+        headers.append((b"grpc-timeout", _timeout(remaining_s)))
+    return tuple(headers)
+
+
+def _timeout(seconds: float) -> bytes:
+    """Write a time as a ``grpc-timeout``, as finely as its eight digits allow."""
+    for unit, per_second in ((b"u", 1e6), (b"m", 1e3), (b"S", 1.0)):
+        amount = max(1, int(seconds * per_second))
+        if amount <= _MOST_MICROSECONDS:
+            return str(amount).encode() + unit
+    return b"99999999S"

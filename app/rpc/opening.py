@@ -1,0 +1,40 @@
+"""From settings to a gRPC server."""
+
+from __future__ import annotations
+
+from app.lifecycle import Lifecycle
+from app.rpc.door import Door
+from app.rpc.health import HealthRpc
+from app.rpc.inference import SERVICE, InferenceRpc
+from app.rpc.server import RpcServer
+from app.security import Guard
+from app.service import InferenceService
+from app.settings import Settings
+
+_CALLS_BESIDE = 256  # that may be under way beside as many as wait and as many as run
+
+
+def open_rpc(
+    settings: Settings,
+    port: int,
+    service: InferenceService,
+    lifecycle: Lifecycle,
+    guard: Guard,
+) -> RpcServer:
+    """Return a server that does not listen yet."""
+    door = Door(
+        guard=guard,
+        metrics=service.metrics,
+        access_log=settings.access_log,
+        clock=service.clock,
+    )
+    inference = InferenceRpc(service, lifecycle, max_batch=settings.max_batch)
+    health = HealthRpc(lifecycle, (SERVICE,))
+    return RpcServer(
+        door.handlers([*inference.methods(), *health.methods()]),
+        host=settings.host,
+        port=port,
+        max_message_bytes=settings.max_body_bytes,
+        # The queue sheds long before, and says when to come back.
+        max_calls=2 * settings.max_queue + _CALLS_BESIDE,
+    )
