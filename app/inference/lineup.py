@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Mapping, Sequence
+from functools import partial
 
 from app.inference.ladder import Rung
 from app.inference.registry import Resident, VariantRegistry
@@ -14,6 +15,33 @@ from sentryfuse.presence import Presence
 _MOST_SIZES = 64
 Price = Callable[[Sequence[Rung], int], tuple[VariantCost, ...]]
 """What each rung should cost here at so many windows."""
+
+
+class PriceList:
+    """What every ratio should cost, worked out once for each number of windows.
+
+    Args:
+        rungs: Every ratio on offer.
+        price: What rungs should cost at a number of windows.
+    """
+
+    def __init__(self, rungs: Sequence[Rung], price: Price) -> None:
+        self._rungs = rungs
+        self._price = price
+        self._options: OrderedDict[int, tuple[VariantCost, ...]] = OrderedDict()
+
+    def at(self, windows: int) -> tuple[VariantCost, ...]:
+        """Return what every ratio should cost at so many windows."""
+        options = self._options.get(windows)
+        if options is None:
+            options = self._options[windows] = self._price(self._rungs, windows)
+            if len(self._options) > _MOST_SIZES:
+                self._options.popitem(last=False)
+        return options
+
+    def of(self, permilles: Container[int], windows: int) -> tuple[VariantCost, ...]:
+        """Return what some ratios should cost at so many windows."""
+        return tuple(option for option in self.at(windows) if option.permille in permilles)
 
 
 class Lineup:
@@ -35,11 +63,9 @@ class Lineup:
     ) -> None:
         self.presence = presence
         self.rungs = tuple(rungs)
-        self.residents: Mapping[int, Resident] = {}
-        self.menu = Menu(self._costs)
-        self._price = price
+        self._prices = PriceList(self.rungs, price)
         self._registry = registry
-        self._options: OrderedDict[int, tuple[VariantCost, ...]] = OrderedDict()
+        self._offer({})
         self.refresh()
 
     @property
@@ -49,12 +75,7 @@ class Lineup:
 
     def options(self, windows: int) -> tuple[VariantCost, ...]:
         """Return what every ratio should cost at so many windows, in memory or not."""
-        options = self._options.get(windows)
-        if options is None:
-            options = self._options[windows] = self._price(self.rungs, windows)
-            if len(self._options) > _MOST_SIZES:
-                self._options.popitem(last=False)
-        return options
+        return self._prices.at(windows)
 
     def use(self, permille: int) -> Resident:
         """Return a variant that is about to be run."""
@@ -64,11 +85,13 @@ class Lineup:
         """Offer what is in memory now."""
         residents = self._registry.held(self.presence, [rung.permille for rung in self.rungs])
         if residents:
-            self.residents = residents
-            self.menu = Menu(self._costs)
+            self._offer(residents)
 
-    def _costs(self, windows: int) -> tuple[VariantCost, ...]:
-        return tuple(o for o in self.options(windows) if o.permille in self.residents)
+    def _offer(self, residents: Mapping[int, Resident]) -> None:
+        self.residents = residents
+        # The menu knows prices, not the lineup: what refers to itself does not leave memory with
+        # the last request that holds it.
+        self.menu = Menu(partial(self._prices.of, frozenset(residents)))
 
 
 def menu_of(group: Hashable) -> Menu:

@@ -45,4 +45,4 @@ def test_options_of_many_sizes_do_not_pile_up() -> None:
     for windows in range(1, 500):
         made.options(windows)
     assert made.options(7)[0].latency_s == pytest.approx(0.07)
-    assert len(made._options) < 100
+    assert len(made._prices._options) < 100
