@@ -54,6 +54,10 @@ class UnknownServiceError(RequestError):
     """A health check asks about a service that there is not."""
 
 
+class UnusableModelError(RequestError):
+    """A stored model can't be served; what was served before still is."""
+
+
 class NoSimulatorError(RequestError):
     """The model's bundle holds no generator of simulated windows."""
 

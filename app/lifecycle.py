@@ -7,17 +7,13 @@ import gc
 import logging
 import time
 from concurrent.futures import Executor
-from functools import partial
-from itertools import product
 from typing import Literal
 
 from app.heartbeat import Heartbeat, Vitals, ailments
-from app.inference.heap import give_back_free_pages, weights_apart
-from app.inference.model import ServedModel
-from app.inference.profiles import HostProfiles
-from app.inference.rehearsal import rehearse
+from app.inference.control import ModelControl
+from app.inference.heap import give_back_free_pages
 from app.service import InferenceService
-from app.storage import MaskKey, RedisLink, TieredMaskCache
+from app.storage import RedisLink, TieredMaskCache
 from app.upkeep import Upkeep
 
 logger = logging.getLogger(__name__)
@@ -31,13 +27,12 @@ class Lifecycle:
     Args:
         service: What is started and stopped.
         link: Connected before masks and profiles are asked for, if there is one.
-        profiles: Where host profiles come from.
+        control: Makes the models ready.
         upkeep: Run as long as the service.
         masks: Closed at the end.
         builders: Threads that build variants; shut down at the end.
         heartbeat: Beats as long as the event loop goes round.
         stuck_s: An inference or event loop that takes longer will not come back.
-        most_windows: Largest batch of several requests; warm variants have run at it.
     """
 
     def __init__(
@@ -45,23 +40,21 @@ class Lifecycle:
         service: InferenceService,
         *,
         link: RedisLink | None,
-        profiles: HostProfiles,
+        control: ModelControl,
         upkeep: Upkeep,
         masks: TieredMaskCache,
         builders: Executor,
         heartbeat: Heartbeat,
         stuck_s: float,
-        most_windows: int,
     ) -> None:
         self._service = service
         self._link = link
-        self._profiles = profiles
+        self._control = control
         self._upkeep = upkeep
         self._masks = masks
         self._builders = builders
         self._heartbeat = heartbeat
         self._stuck_s = stuck_s
-        self._most_windows = most_windows
         self._phase: Phase = "starting"
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -120,6 +113,7 @@ class Lifecycle:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._control.close()
         self._service.close()
         for model in self._service.models:
             await model.registry.stop_building()
@@ -137,13 +131,7 @@ class Lifecycle:
         try:
             if self._link is not None:
                 await self._link.connect()
-            for model in self._service.models:
-                model.profile = await self._profiles.obtain(
-                    model.builder, model.permilles, self._builders
-                )
-            with weights_apart():
-                for model in self._service.models:
-                    await self._warm(model)
+            await self._control.start()
         except Exception:
             logger.exception("could not get ready")
             self._phase = "failed"
@@ -155,27 +143,3 @@ class Lifecycle:
         if self._phase == "starting":
             self._phase = "ready"
         logger.info("ready after %.1f s", time.perf_counter() - began_s)
-
-    async def _warm(self, model: ServedModel) -> None:
-        keys = model.warm_keys()
-        presences = tuple(dict.fromkeys(presence for presence, _ in keys))
-        units, digest = model.builder.inventory.num_units, model.bundle.digest
-        await self._masks.preload(
-            MaskKey(digest, p, permille, units)
-            for p, permille in product(presences, model.permilles)
-        )
-        for presence, permille in keys:
-            await model.registry.get(presence, permille)
-        for presence in presences:
-            await model.lineup(presence)
-        await asyncio.get_running_loop().run_in_executor(
-            self._builders,
-            partial(
-                rehearse,
-                [resident.variant for resident in model.registry],
-                model.spec,
-                most_windows=self._most_windows,
-            ),
-        )
-        model.warm = True
-        logger.info("%s version %s is warm: %d variants", model.name, model.version, len(keys))

@@ -13,12 +13,12 @@ from app.api.routes import Companion, Parts, web_app
 from app.battery import charge_ratio
 from app.heartbeat import Heartbeat
 from app.inference.catalogue import Catalogue
+from app.inference.control import ModelControl
+from app.inference.departures import Departures
 from app.inference.lineup import menu_of
-from app.inference.model import ServedModel
+from app.inference.loader import Loader
 from app.inference.profiles import HostProfiles
 from app.inference.pump import Pump
-from app.inference.registry import VariantRegistry
-from app.inference.repository import find_models
 from app.inference.workers import Workers
 from app.lifecycle import Lifecycle
 from app.machine import open_cap, open_frequency, open_node, shares_cores
@@ -29,13 +29,13 @@ from app.scheduling.scheduler import Scheduler
 from app.security import Guard, open_guard
 from app.service import InferenceService
 from app.settings import Settings, load_settings
-from app.storage import RedisLink, SharedProfiles, TieredMaskCache
+from app.storage import RedisLink, SharedProfiles
 from app.stores import open_masks, open_redis
 from app.telemetry.metrics import Metrics, NodeReading
 from app.upkeep import Upkeep
-from sentryfuse.bundle import read_bundle
 from sentryfuse.errors import ConfigError
-from sentryfuse.variants import VariantBuilder
+
+_DEPARTURE_S = 60.0  # how long a request may hold a model that is served no more
 
 
 def create_app(settings: Settings | None = None, policy: Policy | None = None) -> FastAPI:
@@ -54,8 +54,23 @@ def create_app(settings: Settings | None = None, policy: Policy | None = None) -
     link = open_redis(settings, metrics)
     masks = open_masks(settings, link, metrics)
     builders = ThreadPoolExecutor(max_workers=1, thread_name_prefix="build")
-    models = _load_models(settings, masks, builders, metrics)
-    default_model = _default_model(settings, models)
+    loader = Loader(
+        settings,
+        masks=masks,
+        profiles=HostProfiles(settings.profiles, SharedProfiles(link)),
+        builders=builders,
+        metrics=metrics,
+    )
+    models = Catalogue()
+    control = ModelControl(
+        settings.models,
+        models,
+        loader,
+        Departures(deadline_s=_DEPARTURE_S),
+        metrics,
+        newest=settings.serve_versions,
+    )
+    default_model = _default_model(settings, control.read(settings.load_models))
     clock = time.perf_counter
     node = open_node(settings, clock)
     cap = open_cap(settings, node, clock)
@@ -79,17 +94,15 @@ def create_app(settings: Settings | None = None, policy: Policy | None = None) -
         battery_ratio=partial(charge_ratio, settings.sysfs_root),
         clock=clock,
     )
-    profiles = HostProfiles(settings.profiles, SharedProfiles(link))
     lifecycle = Lifecycle(
         service,
         link=link,
-        profiles=profiles,
+        control=control,
         upkeep=upkeep,
         masks=masks,
         builders=builders,
         heartbeat=Heartbeat(clock),
         stuck_s=settings.stuck_s,
-        most_windows=settings.batch_windows,
     )
     metrics.watch_node(partial(_read_node, service, lifecycle, link))
     guard, keys = open_guard(
@@ -154,31 +167,11 @@ def _open_pump(
     )
 
 
-def _load_models(
-    settings: Settings, masks: TieredMaskCache, builders: ThreadPoolExecutor, metrics: Metrics
-) -> Catalogue:
-    models = Catalogue()
-    for stored in find_models(settings.models):
-        builder = VariantBuilder(read_bundle(stored.path), threads=settings.threads)
-        registry = VariantRegistry(
-            stored.name,
-            stored.version,
-            builder,
-            masks,
-            builders=builders,
-            limit=settings.max_variants,
-            metrics=metrics,
-        )
-        models.put(ServedModel(stored, builder, registry, settings))
-        registry.show()
-    return models
-
-
-def _default_model(settings: Settings, models: Catalogue) -> str:
-    name = settings.default_model or models.names[0]
-    if name not in models:
+def _default_model(settings: Settings, names: tuple[str, ...]) -> str:
+    name = settings.default_model or names[0]
+    if name not in names:
         raise ConfigError(
-            f"SENTRYFUSE_DEFAULT_MODEL: no model {name!r}; there is {', '.join(models.names)}"
+            f"SENTRYFUSE_DEFAULT_MODEL: no model {name!r}; there is {', '.join(names)}"
         )
     return name
 

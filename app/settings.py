@@ -34,6 +34,12 @@ class Settings(BaseSettings):
     default_model: str = Field(
         "", description="Model behind /v1/infer; the first by name if not set"
     )
+    load_models: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Models served from the start, separated by commas; all if not set"
+    )
+    serve_versions: int = Field(
+        1, ge=1, description="How many of the newest versions of each model are served"
+    )
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one")
 
@@ -194,9 +200,9 @@ class Settings(BaseSettings):
     )
     access_log: bool = Field(True, description="Write one log line for each request")
 
-    @field_validator("ratios", mode="before")
+    @field_validator("ratios", "load_models", mode="before")
     @classmethod
-    def _split_ratios(cls, value: object) -> object:
+    def _split_list(cls, value: object) -> object:
         return value.replace(",", " ").split() if isinstance(value, str) else value
 
     @field_validator("ratios")

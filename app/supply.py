@@ -9,7 +9,7 @@ from collections.abc import Callable
 from app.ask import Ask
 from app.inference.lineup import Lineup
 from app.inference.model import ServedModel
-from app.inference.registry import Resident
+from app.inference.registry import Resident, VariantRegistry
 from app.planning import Planner
 from sentryfuse.presence import Presence
 
@@ -34,7 +34,7 @@ class Supply:
         self._planner = planner
         self._crowded = crowded
         self._clock = clock
-        self._prefetches: dict[tuple[str, Presence, int], asyncio.Task[Resident]] = {}
+        self._prefetches: dict[tuple[VariantRegistry, Presence, int], asyncio.Task[Resident]] = {}
 
     async def ensure(self, model: ServedModel, ask: Ask, lineup: Lineup) -> float:
         """Build what must be built before this request is served; return how long it took.
@@ -62,7 +62,7 @@ class Supply:
         permille = self._planner.wish(ask, lineup)
         if permille is None or permille in lineup.residents:
             return
-        key = (model.name, lineup.presence, permille)
+        key = (model.registry, lineup.presence, permille)
         if key in self._prefetches:
             return
         task = asyncio.create_task(model.registry.get(lineup.presence, permille))
@@ -71,6 +71,10 @@ class Supply:
         def ended(task: asyncio.Task[Resident]) -> None:
             del self._prefetches[key]
             if not task.cancelled() and task.exception() is not None:
-                logger.error("could not build %s ahead", key, exc_info=task.exception())
+                logger.error(
+                    "could not build %s of %s ahead at %d",
+                    *(lineup.presence.hex, key[0].name, permille),
+                    exc_info=task.exception(),
+                )
 
         task.add_done_callback(ended)

@@ -53,6 +53,7 @@ PROBLEMS: Mapping[type[errors.RequestError], Problem] = {
     errors.ForbiddenError: Problem(403, "forbidden", "API key not good for this"),
     errors.UnknownModelError: Problem(404, "unknown-model", "Unknown model"),
     errors.UnknownServiceError: Problem(404, "unknown-service", "Unknown service"),
+    errors.UnusableModelError: Problem(422, "unusable-model", "Stored model can't be served"),
     errors.NoSimulatorError: Problem(404, "no-simulator", "No simulated windows"),
     errors.TooSlowError: Problem(408, "too-slow", "Request not sent in time"),
     errors.BodyTooLargeError: Problem(413, "too-large", "Body too large"),

@@ -21,31 +21,35 @@ from app.api.documented import (
 from app.api.power_docs import power_body
 from app.api.v2 import docs as v2_docs
 from app.api.v2 import schemas as v2_schemas
+from app.inference.catalogue import Catalogue
 from sentryfuse.bundle import Bundle
 from sentryfuse.spec import ModelSpec
 
 
-def install(
-    app: FastAPI, bundle: Bundle, *, default_model: str, version: str, idle_power_w: float
-) -> None:
-    """Let the app describe itself; made when first asked for.
+def install(app: FastAPI, models: Catalogue, *, default_model: str, idle_power_w: float) -> None:
+    """Let the app describe itself; made when asked for, and again when the example has changed.
 
     Args:
         app: The app, with every route in place.
-        bundle: The default model, which the examples are for.
-        default_model: Its name.
-        version: Its version.
+        models: What is served.
+        default_model: Name of the one that the examples are for, while it is served.
         idle_power_w: The least that a power cap can be.
     """
+    described = ""
 
     def describe() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            document = _describe(app, bundle)
-            paths = document["paths"]
-            paths["/v1/models/{model}/plan"]["post"].update(_plan_request(bundle.spec))
-            paths["/v1/power"]["put"].update(_power_request(idle_power_w))
-            _name_the_model(paths, {"model": default_model, "version": version})
-            app.openapi_schema = document
+        nonlocal described
+        name = next((n for n in (default_model, *models.names) if n in models), None)
+        if app.openapi_schema is None or name is not None:
+            model = models.find(name or default_model)
+            if described != model.bundle.digest:
+                described = model.bundle.digest
+                document = app.openapi_schema = _describe(app, model.bundle)
+                paths = document["paths"]
+                paths["/v1/models/{model}/plan"]["post"].update(_plan_request(model.spec))
+                paths["/v1/power"]["put"].update(_power_request(idle_power_w))
+                _name_the_model(paths, {"model": model.name, "version": model.version})
+        assert app.openapi_schema is not None
         return app.openapi_schema
 
     app.openapi = describe  # type: ignore[method-assign]

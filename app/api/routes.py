@@ -180,11 +180,9 @@ def _add_pages(app: FastAPI, parts: Parts) -> None:
 
     app.router.routes.append(Route("/metrics", metrics))
     app.router.routes.append(Route("/docs", docs))
-    shown = service.model(parts.default_model)
     openapi.install(
         app,
-        shown.bundle,
-        default_model=shown.name,
-        version=shown.version,
+        service.models,
+        default_model=parts.default_model,
         idle_power_w=parts.settings.idle_power_w,
     )

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import OrderedDict
-from collections.abc import Sequence
-from functools import partial
 from itertools import product
 
-from app.errors import NotReadyError
-from app.inference.ladder import Rung, costs
 from app.inference.lineup import Lineup
+from app.inference.lineups import Lineups
 from app.inference.registry import VariantRegistry
 from app.inference.repository import Stored
-from app.scheduling import VariantCost
 from app.settings import Settings
 from sentryfuse.bundle import Bundle
 from sentryfuse.presence import Presence, all_presences
@@ -21,11 +15,12 @@ from sentryfuse.spec import ModelSpec
 from sentryfuse.variants import VariantBuilder
 from sentryfuse.variants.profile import HostProfile
 
-_MOST_LINEUPS = 4096
-
 
 class ServedModel:
     """A model under its name and version.
+
+    Nothing that it owns refers back to it: whoever answers a request holds the model, and when it
+    is served no more it goes with the last of them (:class:`app.inference.departures.Departures`).
 
     Args:
         stored: Where it came from.
@@ -46,12 +41,10 @@ class ServedModel:
         self.modality_names = builder.bundle.spec.modality_names
         self.builder = builder
         self.registry = registry
+        self.lineups = Lineups(builder, registry, settings)
         self.permilles = settings.permilles
-        self.profile: HostProfile | None = None
         self.warm = False
         self._settings = settings
-        self._lineups: OrderedDict[Presence, Lineup] = OrderedDict()
-        registry.changed = self._changed
 
     @property
     def bundle(self) -> Bundle:
@@ -63,55 +56,18 @@ class ServedModel:
         """Shape of the model."""
         return self.builder.bundle.spec
 
+    @property
+    def profile(self) -> HostProfile | None:
+        """What this host needs for it; None until that is known."""
+        return self.lineups.profile
+
     async def lineup(self, presence: Presence) -> Lineup:
         """Return what can be run for a presence.
 
         Raises:
             NotReadyError: The host has not been measured yet.
         """
-        lineup = self._lineups.get(presence)
-        if lineup is None:
-            if self.profile is None:
-                raise NotReadyError(f"model {self.name} is getting ready", retry_after_s=1.0)
-            price = partial(self._price, self.profile, len(presence))
-            rungs = await self._ladder(presence)
-            lineup = self._lineups.get(presence)  # a request beside this one may have been first
-            if lineup is None:
-                lineup = self._lineups[presence] = Lineup(presence, rungs, price, self.registry)
-            if len(self._lineups) > _MOST_LINEUPS:
-                self._lineups.popitem(last=False)
-        return lineup
-
-    async def _ladder(self, presence: Presence) -> tuple[Rung, ...]:
-        masks = [await self.registry.mask(presence, p) for p in self.permilles]
-        return await asyncio.to_thread(
-            lambda: tuple(
-                Rung(
-                    permille=mask.permille,
-                    flops=self.builder.inventory.cost(presence, mask.keep).flops,
-                    expected_accuracy=self.bundle.accuracy.expected(presence, mask.permille),
-                )
-                for mask in masks
-            )
-        )
-
-    def _price(
-        self, profile: HostProfile, modalities: int, rungs: Sequence[Rung], windows: int
-    ) -> tuple[VariantCost, ...]:
-        return costs(
-            rungs,
-            profile,
-            modalities=modalities,
-            batch=windows,
-            threads=self._settings.threads,
-            watts_per_core=self._settings.watts_per_core,
-        )
-
-    def _changed(self, presence: Presence) -> None:
-        """A variant was built or dropped."""
-        lineup = self._lineups.get(presence)
-        if lineup is not None:
-            lineup.refresh()
+        return await self.lineups.of(presence)
 
     def warm_keys(self) -> list[tuple[Presence, int]]:
         """Variants to build before the model is ready, as many as may stay in memory.

@@ -30,7 +30,13 @@ class HostProfiles:
         self._shared = shared
 
     async def obtain(
-        self, builder: VariantBuilder, permilles: tuple[int, ...], executor: Executor
+        self,
+        builder: VariantBuilder,
+        permilles: tuple[int, ...],
+        executor: Executor,
+        *,
+        like: HostProfile | None = None,
+        idle: bool = True,
     ) -> HostProfile:
         """Return the profile, measuring this host for a few seconds if nobody has yet.
 
@@ -38,6 +44,9 @@ class HostProfiles:
             builder: Makes the variants that are measured.
             permilles: Pruning ratios on offer; the ends and the middle are measured.
             executor: Where to measure.
+            like: Taken rather than measuring: that of a model of the same shape.
+            idle: Whether nothing else runs here; what is measured beside requests is not kept
+                for the next start.
         """
         loop = asyncio.get_running_loop()
         fingerprint = await loop.run_in_executor(executor, host_fingerprint)
@@ -50,12 +59,16 @@ class HostProfiles:
             return local
         text = await self._shared.get(key)
         profile = None if text is None else _parsed(text, key)
+        if profile is None and like is not None:
+            return like
         if profile is None:
             measured = tuple(sorted({permilles[0], permilles[len(permilles) // 2], permilles[-1]}))
             profile = await loop.run_in_executor(
                 executor, partial(profile_host, builder, permilles=measured)
             )
             logger.info("measured this host for bundle %s", key.bundle_digest[:12])
+            if not idle:
+                return profile
             await self._shared.put(key, json.dumps(profile.to_json()))
         await asyncio.to_thread(_write, path, profile)
         return profile

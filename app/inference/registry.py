@@ -44,7 +44,7 @@ class VariantRegistry:
     """Holds a bounded number of variants of one model.
 
     Lives on one event loop; only the building itself happens on a thread of ``builders``. Metrics
-    show its variants from :meth:`show` on until it is closed.
+    show its variants from :meth:`show` to :meth:`hide`.
 
     Args:
         name: Name of the model, for metrics and logs.
@@ -78,7 +78,7 @@ class VariantRegistry:
         self._builders = builders
         self._metrics = metrics
         self._owner = Owner(name, version, builder.bundle.spec.modality_names)
-        self._shown = self._closed = False
+        self._shown = False
         self._held: OrderedDict[Key, Resident] = OrderedDict()
         self._building: dict[Key, asyncio.Task[Resident]] = {}
 
@@ -119,6 +119,7 @@ class VariantRegistry:
         """Have metrics show what is in memory, now and later."""
         assert not self._shown
         self._shown = True
+        self._metrics.show_model(self._owner, self._builder.bundle.digest)
         for resident in self._held.values():
             self._metrics.show(resident.meters)
 
@@ -126,15 +127,14 @@ class VariantRegistry:
         """Have metrics forget everything."""
         if self._shown:
             self._shown = False
+            self._metrics.hide_model(self._owner, self._builder.bundle.digest)
             for resident in self._held.values():
                 self._metrics.hide(resident.meters)
 
-    def close(self) -> None:
-        """Let go of every variant; what is built from now on is not kept."""
+    def drop(self) -> None:
+        """Let go of every variant, and show none that is built from now on."""
         self.hide()
-        self._closed = True
         self._held.clear()
-        self.changed = lambda _: None
 
     async def stop_building(self) -> None:
         """Give up what is being built: the threads that build are about to end."""
@@ -158,8 +158,7 @@ class VariantRegistry:
         self.build_s += _SMOOTHING * (took - self.build_s)
         built = Resident(variant, self._metrics.meters(self._owner, variant.card))
         logger.debug("built %s of %s at %d, %.3f s", presence.hex, self.name, permille, took)
-        if not self._closed:
-            self._keep(presence, permille, built)
+        self._keep(presence, permille, built)
         return built
 
     def _keep(self, presence: Presence, permille: int, built: Resident) -> None:

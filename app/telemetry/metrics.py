@@ -98,6 +98,13 @@ class Metrics:
         self.redis_failures = self._counter(
             "redis_failures", "Commands that Redis gave no usable answer to", ("reason",)
         )
+        self.model_loads = self._counter("model_loads", "Versions asked to load", ("outcome",))
+        self._models = Gauge(
+            "sentryfuse_model_info",
+            "Models that are served, with the digest of their bundles",
+            ("model", "version", "digest"),
+            registry=registry,
+        )
         self._presence = Gauge(
             "sentryfuse_presence_info",
             "Names of the sensors in a presence",
@@ -113,6 +120,14 @@ class Metrics:
     def stage(self, stage: Stage, seconds: float) -> None:
         """Record the time that a request spent in one stage."""
         self._stages[stage].observe(seconds)
+
+    def show_model(self, owner: Owner, digest: str) -> None:
+        """Show a model that is served from now on."""
+        self._models.labels(owner.model, owner.version, digest).set(1)
+
+    def hide_model(self, owner: Owner, digest: str) -> None:
+        """Forget a model."""
+        self._models.remove(owner.model, owner.version, digest)
 
     def meters(self, owner: Owner, card: VariantCard) -> VariantMeters:
         """Return counters for a variant, which are not shown yet."""

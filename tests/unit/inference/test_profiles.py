@@ -29,11 +29,13 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     return calls
 
 
-def obtain(folder: Path) -> HostProfile:
+def obtain(folder: Path, *, like: HostProfile | None = None, idle: bool = True) -> HostProfile:
     async def play() -> HostProfile:
         with ThreadPoolExecutor(max_workers=1) as threads:
             store = HostProfiles(folder, SharedProfiles(None))
-            return await store.obtain(BUILDER, (0, 250, 500, 650, 900), threads)
+            return await store.obtain(
+                BUILDER, (0, 250, 500, 650, 900), threads, like=like, idle=idle
+            )
 
     return asyncio.run(play())
 
@@ -72,4 +74,21 @@ def test_a_directory_that_cannot_be_written_costs_only_the_measuring(
     (tmp_path / "file").write_text("in the way")
     obtain(tmp_path / "file")
     obtain(tmp_path / "file")
+    assert len(measured) == 2
+
+
+def test_the_profile_of_a_model_of_the_same_shape_spares_measuring(
+    tmp_path: Path, measured: list[tuple[int, ...]]
+) -> None:
+    like = obtain(tmp_path / "twin")
+    assert obtain(tmp_path / "new", like=like) == like
+    assert len(measured) == 1
+
+
+def test_what_was_measured_beside_requests_is_measured_again_at_the_next_start(
+    tmp_path: Path, measured: list[tuple[int, ...]]
+) -> None:
+    obtain(tmp_path / "new", idle=False)
+    obtain(tmp_path / "new")
+    obtain(tmp_path / "new", idle=False)
     assert len(measured) == 2
