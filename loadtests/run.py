@@ -10,6 +10,7 @@ and whatever else runs share its cores.
     python -m loadtests profile           servers whose host profile is wrong by half
     python -m loadtests drain             servers that are told to end under load
     python -m loadtests soak              all kinds of visits for half an hour, and a scale
+    python -m loadtests redis             requests while Redis fails in every way it can
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from typing import Any
 
 from loadtests.bench import bench
 from loadtests.figures import draw_cap
-from loadtests.scenarios import attainment, cap, drain, policies, profile, soak
+from loadtests.redis_faults import ABSENT, FAULTS
+from loadtests.scenarios import attainment, cap, drain, policies, profile, redis_faults, soak
 from sentryfuse.bench.policies.traces import TRACES
 
 _PICTURE = Path("docs/figures/loadtest-cap.svg")
@@ -32,6 +34,7 @@ _RUNS: dict[str, Callable[..., Any]] = {
     "profile": profile.run,
     "drain": drain.run,
     "soak": soak.run,
+    "redis": redis_faults.run,
 }
 
 
@@ -68,13 +71,17 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", type=Path, default=Path("benchmarks"), help="where the record goes (benchmarks)")
     add("--no-record", dest="out", action="store_const", const=None, help="keep no record")
     add("--quiet", action="store_true", help="no progress")
+    rated = argparse.ArgumentParser(add_help=False, parents=[everywhere])
+    add = rated.add_argument
     add("--load", type=float, help="request rate over what the smallest variant can carry")
     add("--rate-hz", type=float, help="request rate, in the place of such a part")
     add("--capacity-seconds", type=float, help="how long that is measured (6)")
     scenarios = parser.add_subparsers(dest="scenario", required=True, metavar="scenario")
 
-    def scenario(name: str, what: str) -> Callable[..., Any]:
-        added = scenarios.add_parser(name, help=what, description=what, parents=[everywhere])
+    def scenario(
+        name: str, what: str, parent: argparse.ArgumentParser = rated
+    ) -> Callable[..., Any]:
+        added = scenarios.add_parser(name, help=what, description=what, parents=[parent])
         return added.add_argument
 
     add = scenario("attainment", "requests in time at a load that the smallest variant can carry")
@@ -116,4 +123,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--visitors", type=int, help="at the same time (6)")
     add("--pause-s", type=float, help="mean pause of each between two visits (0.05)")
     add("--seed", type=int, help="of everything that is left to chance (0)")
+
+    add = scenario("redis", "requests while Redis fails in every way it can", everywhere)
+    add("--faults", nargs="+", choices=[f.name for f in (ABSENT, *FAULTS)], help="which (all)")
+    add("--seconds", type=float, help="length of each stretch, healthy and faulty (15)")
+    add("--recovery-seconds", type=float, help="how long the load goes on afterwards (4)")
+    add("--rate-hz", type=float, help="requests per second (20)")
+    add("--sensors", type=int, help="least number of sensors in a request (1)")
     return parser

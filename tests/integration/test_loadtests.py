@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from loadtests.figures import draw_cap
 from loadtests.messages import budget_headers, infer_message, request_body
 from loadtests.neighbour import Stretch, neighbour
 from loadtests.run import main
-from loadtests.scenarios import attainment, cap, drain, policies, profile, soak
+from loadtests.scenarios import attainment, cap, drain, policies, profile, redis_faults, soak
 from loadtests.server import ServerError
 from loadtests.visits import WEIGHTS
 from sentryfuse.bench.record import Record
@@ -345,6 +346,30 @@ def test_servers_start_with_profiles_that_are_right_and_wrong(toy: Bench, tmp_pa
     assert record["figures"]["profile_recovery_requests_real"]["value"] in (0, 50, 100)
 
 
+@pytest.mark.benchmark
+def test_a_redis_run_tells_what_befell_it_and_what_requests_noticed(
+    toy: Bench, tmp_path: Path
+) -> None:
+    if shutil.which("redis-server") is None:
+        pytest.skip("redis-server is not installed (apt-get install redis-server)")
+    record = saved(
+        redis_faults.run(
+            toy,
+            seconds=0.6,
+            recovery_seconds=1.5,
+            rate_hz=20,
+            sensors=4,
+            faults=["killed"],
+        ),
+        tmp_path,
+    )
+    (killed,) = record["turns"]
+    assert len(killed["healthy_s"]) == len(killed["faulty_s"]) == 12
+    assert killed["redis_in_faulty"]["failed: unreachable"] > 0
+    assert record["figures"]["redis_fault_failed"]["value"] == 0
+    assert record["figures"]["redis_fault_look_ups_per_request"]["value"] > 0.5
+
+
 def test_a_scaled_profile_is_wrong_in_its_latencies_alone(toy: Bench, tmp_path: Path) -> None:
     profile.write_scaled(toy.profiles, tmp_path / "wrong", 1.5)
     (right,), (wrong,) = toy.profiles.glob("*.json"), (tmp_path / "wrong").glob("*.json")
@@ -394,7 +419,7 @@ def test_a_server_that_does_not_start_says_why(toy: Bench) -> None:
 
 
 def test_the_commands_explain_themselves(capsys: pytest.CaptureFixture[str]) -> None:
-    for scenario in ("attainment", "policies", "cap", "profile", "drain", "soak"):
+    for scenario in ("attainment", "policies", "cap", "profile", "drain", "soak", "redis"):
         with pytest.raises(SystemExit, match="0"):
             main([scenario, "--help"])
         assert "--no-record" in capsys.readouterr().out
