@@ -16,6 +16,8 @@ from sentryfuse.errors import ConfigError
 
 if TYPE_CHECKING:
     from sentryfuse.bench.policies.node import Node
+    from sentryfuse.bench.policies.overhead import PlanCost
+    from sentryfuse.bench.policies.recovery import Recovery
     from sentryfuse.bench.policies.study import Results, Study
 
 app = typer.Typer(
@@ -99,11 +101,8 @@ def policies(
     serves. Rivals are fixed variants, INFaaS, SuperServe's SlackFit, MaxAcc and MaxBatch, and
     ALERT. Takes minutes.
     """
-    from sentryfuse.bench.policies.overhead import plan_seconds
-    from sentryfuse.bench.policies.recovery import measure_recovery
     from sentryfuse.bench.policies.report import all_figures, write_record
-    from sentryfuse.bench.policies.rivals import OURS
-    from sentryfuse.bench.policies.study import read_study, run_study
+    from sentryfuse.bench.policies.study import read_study
 
     screen = Screen(quiet=quiet)
     node = _node(bundle, out, measure=measure, screen=screen)
@@ -111,25 +110,9 @@ def policies(
     study = whole.only(trace or (), policy or (), seed or ())
     if quick:
         study = study.shortened(_QUICK_S)
-    with screen.progress() as show:
-        results = run_study(
-            study,
-            node,
-            processes=processes or os.cpu_count() or 1,
-            progress=lambda done, total: show("policies", done, total, "runs"),
-        )
-        recoveries = (
-            measure_recovery(
-                node,
-                load=_LOAD,
-                deadline_s=study.deadline_s,
-                seeds=range(1000, 1000 + (_QUICK_STARTS if quick else _STARTS)),
-                progress=lambda done, total: show("recovery", done, total, "starts"),
-            )
-            if OURS in study.policies
-            else ()
-        )
-        cost = plan_seconds(node, rounds=200 if quick else 2000)
+    results, recoveries, cost = _simulate(
+        study, node, quick=quick, processes=processes or os.cpu_count() or 1, screen=screen
+    )
     found = all_figures(results, recoveries, cost)
     if as_json:
         screen.json(
@@ -150,6 +133,36 @@ def policies(
 
         for path in draw(study, node, results, plot):
             screen.note(f"wrote {path}")
+
+
+def _simulate(
+    study: Study, node: Node, *, quick: bool, processes: int, screen: Screen
+) -> tuple[Results, tuple[Recovery, ...], PlanCost]:
+    """Play every trace, start from wrong profiles, and time the scheduler itself."""
+    from sentryfuse.bench.policies.overhead import plan_seconds
+    from sentryfuse.bench.policies.recovery import measure_recovery
+    from sentryfuse.bench.policies.rivals import OURS
+    from sentryfuse.bench.policies.study import run_study
+
+    with screen.progress() as show:
+        results = run_study(
+            study,
+            node,
+            processes=processes,
+            progress=lambda done, total: show("policies", done, total, "runs"),
+        )
+        recoveries = (
+            measure_recovery(
+                node,
+                load=_LOAD,
+                deadline_s=study.deadline_s,
+                seeds=range(1000, 1000 + (_QUICK_STARTS if quick else _STARTS)),
+                progress=lambda done, total: show("recovery", done, total, "starts"),
+            )
+            if OURS in study.policies
+            else ()
+        )
+        return results, recoveries, plan_seconds(node, rounds=200 if quick else 2000)
 
 
 def _node(bundle_path: Path, out: Path, *, measure: bool, screen: Screen) -> Node:
