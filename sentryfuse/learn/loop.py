@@ -132,20 +132,26 @@ class Trainer:
         self._optimiser.zero_grad(set_to_none=True)
         scores = self.model.gate(presence)
         loss, logits = self._full_pass(inputs, label, scores, presence)
-        gate_loss = self.settings.binarise_weight * progress * binarisation(scores)
-        target = self._teacher.target(presence)
-        if target is not None:
-            active = torch.from_numpy(self._inventory.active(presence))
-            gate_loss = gate_loss + self.settings.align_weight * alignment(scores, target, active)
-        pruned_loss = torch.zeros(())
-        if self.settings.elastic:
-            pruned_loss = self._pruned_pass(inputs, label, scores, logits, presence, progress)
-        (gate_loss + pruned_loss).backward()  # type: ignore[no-untyped-call]
+        gate_loss = pruned_loss = torch.zeros(())
+        if self.settings.gated:
+            gate_loss = self._gate_loss(scores, presence, progress)
+            if self.settings.elastic:
+                pruned_loss = self._pruned_pass(inputs, label, scores, logits, presence, progress)
+            (gate_loss + pruned_loss).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), _CLIP_NORM)
         self._optimiser.step()
         self._schedule.step()
         self.average.update_parameters(self.model)
         return loss.item(), pruned_loss.item(), gate_loss.item()
+
+    def _gate_loss(self, scores: Tensor, presence: Presence, progress: float) -> Tensor:
+        """Draw scores towards 0 or 1, and towards what the teacher saw of this presence."""
+        loss = self.settings.binarise_weight * progress * binarisation(scores)
+        target = self._teacher.target(presence)
+        if target is not None:
+            active = torch.from_numpy(self._inventory.active(presence))
+            loss = loss + self.settings.align_weight * alignment(scores, target, active)
+        return loss
 
     def _full_pass(
         self, inputs: Mapping[str, Tensor], label: Tensor, scores: Tensor, presence: Presence

@@ -33,6 +33,7 @@ def test_what_a_recipe_leaves_out_keeps_its_default() -> None:
         ({"training": {"max_ratio": 1.0}}, "max_ratio"),
         ({"training": {"teacher": "oracle"}}, "'oracle'"),
         ({"training": {"teacher": "none", "straight_through": False}}, "learn from nothing"),
+        ({"training": {"gated": False}}, "gated"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(data: dict, named: str) -> None:

@@ -193,3 +193,20 @@ def test_training_without_elastic_steps_trains_the_gate_through_soft_scores(
     plain, elastic = (b.gate.scores(Presence.full(2)) for b in bundles)
     assert plain.std() > 0
     assert not np.allclose(plain, elastic)
+
+
+def test_the_gate_of_a_conventional_backbone_does_not_touch_it(data: Path) -> None:
+    windows = load_windows(data)
+    weights = []
+    for gate_bias in (0.0, 5.0):
+        chosen = recipe(epochs=1, elastic=False, gated=False, teacher="none")
+        spec, normalisation = model_spec(windows, chosen), fit_normalisation(windows)
+        trainer = Trainer(spec, chosen.training, windows, normalisation)
+        with torch.no_grad():
+            for parameter in trainer.model.gate.parameters():
+                parameter += gate_bias
+        trainer.run_epoch()
+        weights.append(trainer.model.backbone.state_dict())
+
+    for one, other in zip(weights[0].values(), weights[1].values(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
