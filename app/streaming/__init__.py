@@ -1,0 +1,1 @@
+"""From samples of several sensors to windows, and which of them are answered: pure, no I/O."""
