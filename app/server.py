@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
+from typing import Any, cast
 
 import uvicorn
 
@@ -16,6 +18,7 @@ from app.telemetry.metrics import Metrics
 from app.wire import ConnectionLimits, ConnectionWatch, bounded_protocol, make_room
 
 _KEEP_ALIVE_S = 75
+_PING_S = 20.0
 _TASKS_S = 5  # for what goes on when its connection is over
 
 
@@ -31,6 +34,13 @@ def _watch(settings: Settings, metrics: Metrics) -> ConnectionWatch:
     return ConnectionWatch(
         limits, on_close=lambda reason: metrics.connections_closed.labels(reason).inc()
     )
+
+
+def _stream_protocol(**how: Any) -> asyncio.Protocol:
+    """Open a WebSocket; what that takes is imported when the first one is opened."""
+    from app.websocket import StreamProtocol
+
+    return StreamProtocol(**how)
 
 
 def serve(settings: Settings | None = None, *, policy: Policy | None = None) -> None:
@@ -53,7 +63,11 @@ def serve(settings: Settings | None = None, *, policy: Policy | None = None) -> 
         host=settings.host,
         port=settings.port,
         http=bounded_protocol(_watch(settings, app.state.metrics)),
-        ws="none",
+        ws=cast(type[asyncio.Protocol], _stream_protocol),
+        ws_max_size=settings.stream_message_bytes,
+        ws_ping_interval=_PING_S,
+        ws_ping_timeout=_PING_S,
+        ws_per_message_deflate=False,
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -96,6 +96,22 @@ class Settings(BaseSettings):
         4 * 2**20, ge=1024, description="Largest request body; a larger one is refused with 413"
     )
     max_batch: int = Field(32, ge=1, description="Most windows in one request")
+    max_streams: int = Field(
+        64, ge=0, description="Streams open at once; one more is refused with 429"
+    )
+    stream_message_bytes: int = Field(
+        2**20, ge=1024, description="Largest message of a stream; a larger one closes it with 1009"
+    )
+    stream_backlog: int = Field(
+        8, ge=2, description="Windows in flight of one stream; of more, the oldest is skipped"
+    )
+    stream_speed: float = Field(
+        20.0, ge=1, description="Samples that a stream takes of a sensor, as a multiple of its rate"
+    )
+    stream_idle_s: float = Field(60.0, gt=0, description="A stream without samples is closed then")
+    stream_send_s: float = Field(
+        10.0, gt=0, description="A stream whose answers are not read for so long is closed"
+    )
     stuck_s: float = Field(
         30.0,
         gt=0,

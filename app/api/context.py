@@ -20,12 +20,17 @@ logger = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-.{0,64})?")
+_OURS = frozenset({"http", "websocket"})
+_FIRST = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+_SWITCHED = 101
 _CLIENT_GONE = 499
 _QUIET = ("/health", "/metrics")
 
 
 class RequestIdentity:
     """ASGI middleware around the whole app.
+
+    A stream that is opened counts itself; one that is refused is a request like any other.
 
     Args:
         app: The app.
@@ -44,7 +49,7 @@ class RequestIdentity:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
+        if scope["type"] not in _OURS:
             await self._app(scope, receive, send)
             return
         began_s = time.perf_counter()
@@ -55,9 +60,9 @@ class RequestIdentity:
 
         async def send_with_identity(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message["headers"], echoed]
+            if message["type"] in _FIRST:
+                status = message.get("status", _SWITCHED)
+                message["headers"] = [*message.get("headers", ()), echoed]
             await send(message)
 
         token = current_request.set(context)
@@ -67,10 +72,11 @@ class RequestIdentity:
             status = _CLIENT_GONE
         except Exception:
             logger.exception("unhandled error")
-            if not status:
+            if not status and scope["type"] == "http":
                 await _send_internal_error(scope["path"], send_with_identity)
         finally:
-            self._record(scope, status, time.perf_counter() - began_s)
+            if status != _SWITCHED:
+                self._record(scope, status, time.perf_counter() - began_s)
             current_request.reset(token)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
@@ -84,7 +90,7 @@ class RequestIdentity:
         level = logging.DEBUG if route.startswith(_QUIET) else logging.INFO
         if logger.isEnabledFor(level):
             facts = {
-                "method": scope["method"],
+                "method": scope.get("method", "GET"),
                 "path": scope["path"],
                 "status": status,
                 "duration_ms": round(1e3 * seconds, 3),

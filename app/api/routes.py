@@ -25,6 +25,7 @@ from app.api.native_infer import NativeDialect
 from app.api.power import PowerApi
 from app.api.readers import WindowReaders
 from app.api.shortcut import InferShortcut
+from app.api.stream.endpoint import stream_routes
 from app.api.v2.infer import OpenDialect
 from app.api.v2.metadata import OpenMetadataApi
 from app.lifecycle import Lifecycle
@@ -102,6 +103,9 @@ def web_app(parts: Parts) -> FastAPI:
     endpoints = _infer_endpoints(parts)
     app.router.routes += [endpoint.route() for endpoint in endpoints]
     _add_routes(app, parts)
+    app.router.routes += stream_routes(
+        parts.service, parts.lifecycle, parts.settings, default_model=parts.default_model
+    )
     _add_pages(app, parts)
     # Around the framework's own layers, not within: inference needs none of them.
     app.middleware_stack = RequestIdentity(

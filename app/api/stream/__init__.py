@@ -1,0 +1,1 @@
+"""Sensors streamed over WebSocket: handshake, messages, session (docs/streaming.md)."""
