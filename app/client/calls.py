@@ -11,7 +11,7 @@ import numpy as np
 
 from app.client import binary, native
 from app.client.arrays import Windows
-from app.client.errors import ProtocolError
+from app.client.errors import NotFoundError, ProtocolError
 from app.client.options import CallOptions, InferOptions, PlanOptions, headers_of, latency_s
 from app.client.reading import load, read
 from app.client.values import (
@@ -40,8 +40,19 @@ class Target:
         """What stands behind ``/v1`` or ``/v2``."""
         if self.model is None:
             return ""
-        named = f"/models/{quote(self.model, safe='')}"
-        return named if self.version is None else f"{named}/versions/{quote(self.version, safe='')}"
+        named = f"/models/{_segment(self.model)}"
+        return named if self.version is None else f"{named}/versions/{_segment(self.version)}"
+
+
+def _segment(name: str) -> str:
+    """Write a name as one segment of a path.
+
+    Raises:
+        NotFoundError: It can't be one: it would lead to another place.
+    """
+    if name in ("", ".", ".."):
+        raise NotFoundError(f"no model or version is called {name!r}")
+    return quote(name, safe="")
 
 
 def infer(windows: Windows, target: Target, options: InferOptions) -> Call[Answer]:

@@ -13,27 +13,13 @@ from app.client.wire import Reply
 
 _PREFIX = "urn:sentryfuse:problem:"
 BY_PROBLEM: Mapping[str, type[errors.ClientError]] = {
-    "malformed": errors.MalformedError,
     "bad-header": errors.HeaderError,
-    "unauthorised": errors.UnauthorisedError,
-    "forbidden": errors.ForbiddenError,
-    "unknown-model": errors.NotFoundError,
-    "no-simulator": errors.NotFoundError,
-    "too-slow": errors.DeadlineError,
-    "too-large": errors.TooLargeError,
-    "url-too-long": errors.TooLargeError,
-    "head-too-large": errors.TooLargeError,
-    "unsupported-media": errors.UnsupportedError,
     "wrong-input": errors.WrongInputError,
     "wrong-field": errors.WrongFieldError,
     "impossible-budget": errors.BudgetError,
-    "shed": errors.OverloadedError,
     "too-many-connections": errors.OverloadedError,
-    "not-ready": errors.NotReadyError,
-    "deadline": errors.DeadlineError,
-    "internal": errors.ServiceError,
 }
-"""By the last part of the problem's type, where the service gives one."""
+"""By the last part of the problem's type, where the status alone would not tell."""
 
 BY_STATUS: Mapping[int, type[errors.ClientError]] = {
     400: errors.MalformedError,
@@ -45,14 +31,13 @@ BY_STATUS: Mapping[int, type[errors.ClientError]] = {
     413: errors.TooLargeError,
     414: errors.TooLargeError,
     415: errors.UnsupportedError,
-    422: errors.WrongInputError,
+    422: errors.WrongFieldError,
     429: errors.OverloadedError,
     431: errors.TooLargeError,
     502: errors.UnavailableError,
     503: errors.NotReadyError,
     504: errors.DeadlineError,
 }
-"""Where there is none: from a proxy, or of another protocol."""
 
 _OWN_MEMBERS = ("type", "title", "status", "detail", "error", "request_id", "retry_after_s")
 

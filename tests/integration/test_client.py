@@ -247,6 +247,8 @@ def test_a_budget_that_can_not_be_met_says_the_least_it_could_be(
         ({"latency_ms": float("nan")}, HeaderError),
         ({"model": "nobody"}, NotFoundError),
         ({"model": "../toy"}, NotFoundError),
+        ({"model": ".."}, NotFoundError),
+        ({"model": "toy", "version": "."}, NotFoundError),
         ({"model": "toy", "version": "77"}, NotFoundError),
         ({"request_id": "a\nb"}, ClientError),
     ],

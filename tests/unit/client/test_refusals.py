@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.api.errors import INTERNAL, PROBLEMS
+from app.api.errors import PROBLEMS, Problem
 from app.client import (
     BudgetError,
     ClientError,
@@ -30,13 +30,11 @@ def answered(status: int, body: object = None, **headers: str) -> ClientError:
     )
 
 
-def test_every_problem_of_the_service_has_its_exception() -> None:
-    slugs = {problem.slug for problem in (*PROBLEMS.values(), INTERNAL)}
-    assert slugs == set(BY_PROBLEM)
-
-
-def test_every_status_of_the_service_has_its_exception() -> None:
-    assert {problem.status for problem in PROBLEMS.values()} <= set(BY_STATUS)
+@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=lambda problem: problem.slug)
+def test_every_problem_of_the_service_has_its_exception(problem: Problem) -> None:
+    error = answered(problem.status, {"type": problem.type, "detail": "no"})
+    assert type(error) not in (ClientError, ProtocolError, ServiceError)
+    assert problem.slug in BY_PROBLEM or problem.status in set(BY_STATUS) - {422}
 
 
 def test_wrong_input_names_the_modality_in_the_words_of_the_service() -> None:
