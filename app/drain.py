@@ -14,7 +14,7 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import FrameType
 
 import uvicorn
@@ -43,12 +43,20 @@ class DrainingServer(uvicorn.Server):
         drain: Called at the first signal.
         drain_s: How long to keep listening after it.
         grace_s: The process has ended so long after it, whatever is still under way.
+        stop_beside: Stops what listens on another port, when this one stops to listen.
     """
 
     def __init__(
-        self, config: uvicorn.Config, *, drain: Callable[[], None], drain_s: float, grace_s: float
+        self,
+        config: uvicorn.Config,
+        *,
+        drain: Callable[[], None],
+        drain_s: float,
+        grace_s: float,
+        stop_beside: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         super().__init__(config)
+        self._stop_beside = stop_beside
         self._drain = drain
         self._drain_s = drain_s
         self._grace_s = grace_s
@@ -75,9 +83,13 @@ class DrainingServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer what was let in, then let go of everything."""
         if not self.force_exit:
-            await self._stop_accepting()
-            await self._let_finish()
+            beside = self._stop_beside() if self._stop_beside is not None else asyncio.sleep(0)
+            await asyncio.gather(beside, self._answer_what_was_let_in())
         await super().shutdown(sockets)
+
+    async def _answer_what_was_let_in(self) -> None:
+        await self._stop_accepting()
+        await self._let_finish()
 
     def _stop_listening(self) -> None:
         self.should_exit = True

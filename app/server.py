@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import uvicorn
 
+from app.api.routes import Companion
 from app.drain import DrainingServer
 from app.main import create_app
 from app.scheduling.fair_slack import Policy
@@ -77,8 +78,13 @@ def serve(settings: Settings | None = None, *, policy: Policy | None = None) -> 
         timeout_graceful_shutdown=_TASKS_S,
     )
     lifecycle = app.state.lifecycle
+    rpc: Companion | None = app.state.rpc
     server = DrainingServer(
-        config, drain=lifecycle.drain, drain_s=settings.drain_s, grace_s=settings.grace_s
+        config,
+        drain=lifecycle.drain,
+        drain_s=settings.drain_s,
+        grace_s=settings.grace_s,
+        stop_beside=rpc.stop if rpc is not None else None,
     )
     server.run()
     if server.force_exit:

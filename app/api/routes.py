@@ -50,7 +50,7 @@ class Companion(Protocol):
         ...
 
     async def stop(self) -> None:
-        """Listen no more; return when what was accepted has been answered."""
+        """Listen no more; return when what was accepted has been answered. May come twice."""
         ...
 
 
@@ -99,6 +99,7 @@ def web_app(parts: Parts) -> FastAPI:
     )
     app.state.lifecycle = parts.lifecycle
     app.state.metrics = service.metrics
+    app.state.rpc = parts.rpc
     errors.install(app)
     endpoints = _infer_endpoints(parts)
     app.router.routes += [endpoint.route() for endpoint in endpoints]

@@ -11,7 +11,7 @@ import grpc
 
 from app.api.context import identify
 from app.api.errors import problem_of
-from app.errors import DeadlineError, RequestError
+from app.errors import DeadlineError, NotReadyError, RequestError
 from app.rpc.call import Call, Method, RawMetadata
 from app.rpc.status import Metadata, code_of, message_of, metadata_of
 from app.security import Guard, presented_key
@@ -21,6 +21,10 @@ from app.telemetry.metrics import Metrics
 logger = logging.getLogger(__name__)
 
 _MOST_MICROSECONDS = 99_999_999  # a grpc-timeout has eight digits
+_SAME_MOMENT_S = 0.1
+_QUIET_S = 0.1
+_MOST_KNOCKING_S = 0.5
+_POLL_S = 0.02
 
 
 class Door:
@@ -43,6 +47,27 @@ class Door:
         self._metrics = metrics
         self._access_log = access_log
         self._clock = clock
+        self._closed = False
+        self._inside = 0
+        self._came_s = clock()
+
+    async def close(self, grace_s: float) -> None:
+        """Let nobody in any more; return when everybody is out.
+
+        Calls that gRPC has read but not handed over when its server stops are lost: so this also
+        waits for a moment in which nobody knocks.
+
+        Args:
+            grace_s: After which those who are still inside are left behind.
+        """
+        self._closed = True
+        began_s = self._clock()
+        while (now_s := self._clock()) - began_s < grace_s:
+            quiet = now_s - self._came_s > _QUIET_S or now_s - began_s > _MOST_KNOCKING_S
+            if quiet and not self._inside:
+                return
+            await asyncio.sleep(_POLL_S)
+        logger.error("%d calls are cut off", self._inside)
 
     def handlers(self, methods: Iterable[Method]) -> list[grpc.GenericRpcHandler]:
         """Return what gRPC needs to find these methods."""
@@ -63,6 +88,8 @@ class Door:
         call = Call(headers=_headers(context), received_s=self._clock())
         identity = identify(call.headers)
         current_request.set(identity)
+        self._came_s = call.received_s
+        self._inside += 1
         echoed = ("x-request-id", identity.request_id)
         code, detail, answer = grpc.StatusCode.OK, "", b""
         metadata: Metadata = ()
@@ -74,14 +101,16 @@ class Door:
             logger.info("refused: %s", error, extra={"facts": facts})
             code, detail, metadata = code_of(error), message_of(error), metadata_of(error)
         except asyncio.CancelledError:
-            code = grpc.StatusCode.CANCELLED
-            if context.time_remaining() == 0:
-                code = grpc.StatusCode.DEADLINE_EXCEEDED
+            # Callers give up when their deadline passes, and may do so before our clock says it.
+            remaining_s = context.time_remaining()
+            late = remaining_s is not None and remaining_s < _SAME_MOMENT_S
+            code = grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
             raise
         except Exception:
             logger.exception("unhandled error")
             code, detail = grpc.StatusCode.INTERNAL, "a fault in the service; see its log"
         finally:
+            self._inside -= 1
             self._record(method, call, code)
         if code is not grpc.StatusCode.OK:
             await context.abort(code, detail, (*metadata, echoed))
@@ -91,6 +120,8 @@ class Door:
     async def _answer(
         self, method: Method, data: bytes, call: Call, context: grpc.aio.ServicerContext
     ) -> bytes:
+        if self._closed and not method.quiet:
+            raise NotReadyError("the service was told to end", retry_after_s=_MOST_KNOCKING_S)
         if context.time_remaining() == 0:
             raise DeadlineError("the deadline had passed when the call arrived")
         if method.scope is not None and self._guard.ring is not None:

@@ -12,6 +12,7 @@ from app.service import InferenceService
 from app.settings import Settings
 
 _CALLS_BESIDE = 256  # that may be under way beside as many as wait and as many as run
+_LAST_WORDS_S = 1.5  # for what has to be let go of after the last answer
 
 
 def open_rpc(
@@ -31,10 +32,12 @@ def open_rpc(
     inference = InferenceRpc(service, lifecycle, max_batch=settings.max_batch)
     health = HealthRpc(lifecycle, (SERVICE,))
     return RpcServer(
-        door.handlers([*inference.methods(), *health.methods()]),
+        door,
+        [*inference.methods(), *health.methods()],
         host=settings.host,
         port=port,
         max_message_bytes=settings.max_body_bytes,
         # The queue sheds long before, and says when to come back.
         max_calls=2 * settings.max_queue + _CALLS_BESIDE,
+        grace_s=settings.grace_s - settings.drain_s - _LAST_WORDS_S,
     )

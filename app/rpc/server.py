@@ -8,9 +8,11 @@ from collections.abc import Iterable
 import grpc
 import grpc.aio
 
+from app.rpc.call import Method
+from app.rpc.door import Door
+
 logger = logging.getLogger(__name__)
 
-_GRACE_S = 30.0
 _OPTIONS = (
     # A port that is taken is an error, not one to be shared with whoever has it.
     ("grpc.so_reuseport", 0),
@@ -29,27 +31,33 @@ class RpcServer:
     """Listens from start to stop. Belongs to one event loop.
 
     Args:
-        handlers: What is served.
+        door: Lets calls in.
+        methods: The calls that can be made.
         host: Address to listen on.
         port: To listen on; 0 takes a free one, which the log tells.
         max_message_bytes: Longest message that is read; also of what a compressed one unpacks to.
         max_calls: Most calls at once; more are refused with ``RESOURCE_EXHAUSTED``.
+        grace_s: How long a call that is under way may take when the server stops.
     """
 
     def __init__(
         self,
-        handlers: Iterable[grpc.GenericRpcHandler],
+        door: Door,
+        methods: Iterable[Method],
         *,
         host: str,
         port: int,
         max_message_bytes: int,
         max_calls: int,
+        grace_s: float,
     ) -> None:
-        self._handlers = tuple(handlers)
+        self._door = door
+        self._methods = tuple(methods)
         self._host = f"[{host}]" if ":" in host else host
         self._port = port
         self._options = (*_OPTIONS, ("grpc.max_receive_message_length", max_message_bytes))
         self._max_calls = max_calls
+        self._grace_s = grace_s
         self._server: grpc.aio.Server | None = None
 
     async def start(self) -> None:
@@ -59,7 +67,7 @@ class RpcServer:
             OSError: The address can't be had.
         """
         server = grpc.aio.server(options=self._options, maximum_concurrent_rpcs=self._max_calls)
-        server.add_generic_rpc_handlers(self._handlers)
+        server.add_generic_rpc_handlers(self._door.handlers(self._methods))
         address = f"{self._host}:{self._port}"
         try:
             port = server.add_insecure_port(address)
@@ -70,10 +78,7 @@ class RpcServer:
         logger.info("gRPC listens on %s:%d", self._host, port)
 
     async def stop(self) -> None:
-        """Take no more calls, and finish those under way.
-
-        Callers are told to go elsewhere at once, so that calls which were not accepted yet can be
-        tried again on another replica without anybody noticing.
-        """
+        """Refuse new calls, finish those under way, then listen no more."""
         if self._server is not None:
-            await self._server.stop(_GRACE_S)
+            await self._door.close(self._grace_s)
+            await self._server.stop(None)

@@ -50,11 +50,16 @@ class Held:
                 **chosen,
             }
         )
+        self.grpc_address = f"127.0.0.1:{settings.grpc_port}"
         port = free_port()
         app = create_app(settings)
         config = uvicorn.Config(app, port=port, log_config=None, lifespan="on", http="httptools")
         self.server = DrainingServer(
-            config, drain=app.state.lifecycle.drain, drain_s=0.0, grace_s=_NEVER_S
+            config,
+            drain=app.state.lifecycle.drain,
+            drain_s=0.0,
+            grace_s=_NEVER_S,
+            stop_beside=app.state.rpc.stop if app.state.rpc is not None else None,
         )
         self.thread = threading.Thread(target=self.server.run)
         self.thread.start()
