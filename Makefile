@@ -16,7 +16,7 @@ help: ## Show this list
 serve: .venv/serving ## Serve the bundles in models/ on PORT (8080); no torch, no Redis needed
 	$(BIN)/sentryfuse serve --port $(PORT)
 
-test: .venv/testing ## Install what the tests need, then check and test everything
+test: .venv/testing .venv-kserve/ready ## Install what the tests need, then check and test everything
 	scripts/check
 	$(BIN)/python -m pytest
 
@@ -32,7 +32,7 @@ train-dsads: .venv/testing ## Train the bundle that ships in models/ again (abou
 	    --config configs/dsads-maestro.toml --out models/dsads-maestro/1 --resume
 
 clean: ## Remove the environment and caches
-	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-kserve build *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -46,4 +46,12 @@ clean: ## Remove the environment and caches
 	scripts/install-system-packages
 	$(PIP) torch==2.13.0
 	$(PIP) --constraint constraints.txt --editable '.[train,test]'
+	touch $@
+
+# The KServe client wants an older protobuf than onnx does. Most of what it installs is never
+# imported, so nothing is compiled beforehand.
+.venv-kserve/ready: .venv/testing tests/kserve-requirements.txt
+	$(PYTHON) -m venv --without-pip .venv-kserve
+	$(BIN)/pip --python .venv-kserve/bin/python install --quiet --disable-pip-version-check \
+	    --no-deps --no-compile --requirement tests/kserve-requirements.txt
 	touch $@
