@@ -57,6 +57,7 @@ def open_pool(
         "timeout": wait_s,
         "decode_responses": False,
         "protocol": 2,
+        "driver_info": None,  # saves two commands, and a permission, at every connection
         **_credentials(access, options),
     }
     if options.get("connection_class") is SSLConnection:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +48,54 @@ def test_the_urls_own_timeouts_do_not_count() -> None:
 
     assert link._pool.connection_kwargs["socket_timeout"] == 0.25
     assert link._pool.connection_kwargs["decode_responses"] is False
+
+
+@pytest.mark.parametrize("option", ["ssl_cert_reqs=none", "ssl_check_hostname=0"])
+def test_a_url_can_not_loosen_tls(option: str) -> None:
+    with pytest.raises(ConfigError, match=f"must not say {option.partition('=')[0]}"):
+        RedisLink(RedisAccess(f"rediss://localhost?{option}"))
+
+
+def test_certificates_need_an_encrypted_url(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="need a rediss:// URL"):
+        RedisAccess("redis://localhost", ca_file=tmp_path / "ca.pem")
+
+
+def test_a_certificate_without_its_key_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="come together"):
+        RedisAccess("rediss://localhost", cert_file=tmp_path / "own.pem")
+
+
+def test_a_missing_certificate_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"can't be used \(.*ca\.pem\)"):
+        RedisLink(RedisAccess("rediss://localhost", ca_file=tmp_path / "ca.pem"))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe"])
+def test_a_password_file_that_holds_no_password_is_refused(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    secret = tmp_path / "password"
+    if content is not None:
+        secret.write_bytes(content)
+    with pytest.raises(ConfigError, match="password file of Redis can't be read"):
+        RedisLink(RedisAccess("redis://localhost", password_file=secret))
+
+
+def test_a_password_comes_from_one_place(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("one")
+    with pytest.raises(ConfigError, match="in the URL and in a file"):
+        RedisLink(RedisAccess("redis://:another@localhost", password_file=secret))
+
+
+def test_a_user_comes_from_one_place() -> None:
+    with pytest.raises(ConfigError, match="in the URL and in SENTRYFUSE_REDIS_USERNAME"):
+        RedisLink(RedisAccess("redis://one:secret@localhost", username="another"))
+
+
+def test_an_access_does_not_show_its_url() -> None:
+    assert "hunter2" not in repr(RedisAccess("redis://:hunter2@localhost"))
 
 
 @pytest.mark.parametrize("timeout_s", [0.0, -1.0, float("nan")])
