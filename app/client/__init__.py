@@ -15,6 +15,7 @@ from app.client.errors import (
     ProtocolError,
     Refusal,
     ServiceError,
+    StreamClosedError,
     TooLargeError,
     UnauthorisedError,
     UnavailableError,
@@ -23,6 +24,7 @@ from app.client.errors import (
     WrongInputError,
 )
 from app.client.retries import Retries
+from app.client.stream import Stream
 from app.client.sync_client import Client
 from app.client.values import (
     Answer,
@@ -34,7 +36,10 @@ from app.client.values import (
     Prediction,
     Receipt,
     Sample,
+    SkippedWindow,
+    StreamOpening,
     Variant,
+    WindowAnswer,
 )
 
 __all__ = [
@@ -63,11 +68,16 @@ __all__ = [
     "Retries",
     "Sample",
     "ServiceError",
+    "SkippedWindow",
+    "Stream",
+    "StreamClosedError",
+    "StreamOpening",
     "TooLargeError",
     "UnauthorisedError",
     "UnavailableError",
     "UnsupportedError",
     "Variant",
+    "WindowAnswer",
     "WrongFieldError",
     "WrongInputError",
 ]

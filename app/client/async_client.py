@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from random import Random
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -15,8 +16,9 @@ from app.client.calls import Target, sample_query
 from app.client.core import Surroundings
 from app.client.endpoints import Endpoints
 from app.client.http import base_url, default_headers, failure_of, timeout_of
-from app.client.options import CallOptions, InferOptions, PlanOptions
+from app.client.options import CallOptions, InferOptions, PlanOptions, StreamOptions
 from app.client.retries import Retries
+from app.client.stream import Stream, open_stream
 from app.client.values import (
     Answer,
     DryRun,
@@ -27,6 +29,8 @@ from app.client.values import (
     Variant,
 )
 from app.client.wire import Outcome, Program, Reply, Send, T
+
+_STREAM_HEADERS = ("authorization", "user-agent")
 
 
 class AsyncClient:
@@ -140,6 +144,31 @@ class AsyncClient:
     ) -> Power:
         """As :meth:`Client.set_power_schedule`."""
         return await self._drive(self._endpoints.set_power({"schedule": schedule}, options))
+
+    def stream(
+        self,
+        model: str | None = None,
+        *,
+        version: str | None = None,
+        **options: Unpack[StreamOptions],
+    ) -> AbstractAsyncContextManager[Stream]:
+        """Open a stream of sensors, for ``async with``; it is closed at the end of the block.
+
+        Not sent again if it is refused. Proxies and certificates of ``transport`` are not used.
+
+        Args:
+            model: None for the client's own, or else the service's default model.
+            version: None for the one that is served by default.
+            options: Terms of the stream.
+
+        Raises:
+            ClientError: When the block is entered, if the service refuses.
+        """
+        target = self._endpoints.target(Target(model, version))
+        url = self._http.base_url.join(f"v1{target.path}/stream")
+        address = str(url.copy_with(scheme="wss" if url.scheme == "https" else "ws"))
+        kept = {n: v for n, v in self._http.headers.items() if n in _STREAM_HEADERS}
+        return open_stream(address, kept, options)
 
     async def live(self, **options: Unpack[CallOptions]) -> bool:
         """As :meth:`Client.live`."""

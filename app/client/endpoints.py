@@ -10,6 +10,7 @@ from app.client.arrays import Inputs, Windows, present_arrays
 from app.client.calls import Target
 from app.client.core import Surroundings, carry_out
 from app.client.errors import (
+    ClientError,
     ConnectionFailedError,
     DeadlineError,
     NotFoundError,
@@ -60,6 +61,17 @@ class Endpoints:
         self._surroundings = surroundings
         self._default: str | None = None
         """Name of the service's default model, as its last answer gave it."""
+
+    def target(self, target: Target) -> Target:
+        """Fill in the client's own model.
+
+        Raises:
+            ClientError: A version of no model.
+        """
+        model = target.model or self._model
+        if model is None and target.version is not None:
+            raise ClientError(f"version {target.version!r} of which model? Give model, too")
+        return Target(model, target.version)
 
     def infer(self, inputs: Inputs, target: Target, options: InferOptions) -> Program[Answer]:
         """Answer windows within a budget."""

@@ -62,6 +62,20 @@ class DeadlineError(ClientError, TimeoutError):
     """Time ran out: the deadline here, or at the service, for a strict budget or a slow sender."""
 
 
+class StreamClosedError(ClientError):
+    """The service closed a stream.
+
+    Args:
+        code: Of the close: 1001 if the service stops, 1008 if a limit was broken, and so on.
+        reason: In the service's words.
+    """
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"the service closed the stream: {reason or 'no reason given'} ({code})")
+        self.code = code
+        self.reason = reason
+
+
 class ProtocolError(ClientError):
     """The answer is not what this client understands; perhaps not from SentryFuse at all."""
 

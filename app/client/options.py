@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TypedDict
 
 from app.client.errors import ClientError
@@ -54,6 +55,23 @@ class InferOptions(BudgetOptions, CallOptions, total=False):
     """Send tensors, not JSON; the client's own choice if None."""
 
 
+class StreamOptions(BudgetOptions, total=False):
+    """Of a stream; the budgets are each window's."""
+
+    hop_s: float | None
+    """From the end of one window to the end of the next."""
+    silence_s: float | Mapping[str, float] | None
+    """How far sensors, or some by name, may fall behind before they are left out."""
+    cascade: float | None
+    """Confidence at which a smaller variant's answer will do."""
+    id: str | None
+    """Comes back with every answer."""
+    request_id: str | None
+    """Sent as ``X-Request-Id``; stands in the service's log."""
+    traceparent: str | None
+    """W3C trace context of the caller, passed on."""
+
+
 _BUDGETS = (
     ("energy_mj", "X-Energy-Budget-mJ"),
     ("power_w", "X-Power-Budget-W"),
@@ -62,7 +80,7 @@ _BUDGETS = (
 )
 
 
-def headers_of(options: PlanOptions | InferOptions | CallOptions) -> dict[str, str]:
+def headers_of(options: PlanOptions | InferOptions | CallOptions | StreamOptions) -> dict[str, str]:
     """Write options as headers, all but the latency budget, which depends on the time left.
 
     Raises:

@@ -183,6 +183,56 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamSensor:
+    """A sensor as a stream takes it."""
+
+    name: str
+    channels: int
+    length: int
+    """Samples in a window."""
+    rate_hz: float
+    silence_s: float | None
+    """How far it may fall behind; None for one without rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOpening:
+    """What was agreed when a stream was opened."""
+
+    model: str
+    version: str
+    window_s: float
+    hop_s: float
+    sensors: tuple[StreamSensor, ...]
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowAnswer:
+    """The answer to one window of a stream."""
+
+    window: int
+    from_s: float
+    to_s: float
+    present: tuple[str, ...]
+    """Sensors that were in it."""
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedWindow:
+    """Windows of a stream that get no answer."""
+
+    window: int
+    through: int
+    """The last of them."""
+    skipped: str
+    """Why, from a closed set: no_sensor, behind, busy and so on."""
+    detail: str | None = None
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Option:
     """One variant that a plan could choose."""
 

@@ -32,7 +32,7 @@ class StreamClient:
         self.socket.send(json.dumps(content if t is None else {**content, "t": t}))
 
     def send_binary(self, t: float | None = None, **samples: Rows) -> None:
-        header = json.dumps({"samples": {n: len(r) for n, r in samples.items()}, "t": t}).encode()
+        header = json.dumps({"samples": {n: r.shape for n, r in samples.items()}, "t": t}).encode()
         rows = [r.astype("<f4").tobytes() for r in samples.values()]
         self.socket.send(struct.pack("<I", len(header)) + header + b"".join(rows))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -175,6 +176,11 @@ def test_without_times_the_clock_is_that_of_arrival(streamed: HttpService) -> No
     assert len(complete) >= 2
 
 
+def binary(shape: str) -> bytes:
+    header = b'{"samples": {"sensor_1": %b}}' % shape.encode()
+    return struct.pack("<I", len(header)) + header
+
+
 def wrong_messages() -> list[tuple[str | bytes, str]]:
     return [
         ("no json", "the message is not JSON"),
@@ -193,10 +199,13 @@ def wrong_messages() -> list[tuple[str | bytes, str]]:
         (b"", "begins with 4 bytes"),
         (b"\xff\xff\xff\xff{}", "the header should be 4294967295 bytes long"),
         (b"\x02\x00\x00\x00{}", "a message must hold"),
-        (b'\x1d\x00\x00\x00{"samples": {"sensor_1": 1} }' + b"\0" * 7, "7 bytes for 1 rows"),
-        (b'\x1d\x00\x00\x00{"samples": {"sensor_1": 1} }' + b"\0" * 9, "1 bytes follow"),
-        (b'\x1d\x00\x00\x00{"samples": {"sensor_1":-1} }', "as the number of rows"),
-        (b'\x1d\x00\x00\x00{"samples": {"sensor_1": 1} }' + b"\xff" * 8, "float32 can't hold"),
+        (binary("[1, 2]") + b"\0" * 7, "7 bytes for 1 rows"),
+        (binary("[1, 2]") + b"\0" * 9, "1 bytes follow"),
+        (binary("[1, 2]") + b"\xff" * 8, "float32 can't hold"),
+        (binary("[1, 3]") + b"\0" * 12, "got [1, 3]"),
+        (binary("[-1, 2]"), "got [-1, 2]"),
+        (binary("[true, 2]") + b"\0" * 8, "as its shape"),
+        (binary("2") + b"\0" * 8, "a number as its shape"),
     ]
 
 

@@ -47,7 +47,8 @@ def read_message(message: str | bytes, spec: ModelSpec) -> Samples | End:
     Args:
         message: Text is JSON, ``{"samples": {sensor: [[…], …]}, "t": seconds}`` or
             ``{"end": true}``. Bytes are the length of a JSON header (32 bits, little-endian), the
-            header with ``{"samples": {sensor: rows}}``, and the rows as little-endian float32.
+            header with ``{"samples": {sensor: [rows, channels]}}``, and the numbers as
+            little-endian float32.
         spec: The model.
 
     Raises:
@@ -141,10 +142,9 @@ def _array(modality: ModalitySpec, rows: Any) -> FloatArray:
 def _cut_rows(content: dict[str, Any], spec: ModelSpec, data: memoryview) -> dict[str, FloatArray]:
     modalities = {m.name: m for m in spec.modalities}
     rows, start = {}, 0
-    for name, count in _named(content, spec).items():
+    for name, shape in _named(content, spec).items():
         modality = modalities[name]
-        if type(count) is not int or not 0 < count <= len(data):
-            raise _wrong(modality, f"{diagnosis.kind(count)} as the number of rows")
+        count = _count(modality, shape)
         end = start + count * modality.channels * _NUMBER_BYTES
         if end > len(data):
             raise _wrong(modality, f"{len(data) - start} bytes for {count} rows")
@@ -154,6 +154,16 @@ def _cut_rows(content: dict[str, Any], spec: ModelSpec, data: memoryview) -> dic
     if start < len(data):
         raise MalformedError(f"{len(data) - start} bytes follow the last row")
     return rows
+
+
+def _count(modality: ModalitySpec, shape: object) -> int:
+    """Read ``[rows, channels]``."""
+    if not isinstance(shape, list) or not all(type(size) is int for size in shape):
+        raise _wrong(modality, f"{diagnosis.kind(shape)} as its shape")
+    if len(shape) != 2 or shape[1] != modality.channels or shape[0] < 1:
+        raise _wrong(modality, diagnosis.shorten(shape))
+    count: int = shape[0]
+    return count
 
 
 def _check(modality: ModalitySpec, rows: FloatArray) -> None:

@@ -69,7 +69,13 @@ def missed(gone: Missed) -> bytes:
 def wrong(error: RequestError) -> bytes:
     """What is wrong with a message; nothing of it was taken."""
     problem = problem_of(error)
-    content = {"type": problem.type, "title": problem.title, "detail": str(error), **error.facts}
+    content = {
+        "type": problem.type,
+        "title": problem.title,
+        "status": problem.status,
+        "detail": str(error),
+        **error.facts,
+    }
     return orjson.dumps({"error": content})
 
 
