@@ -26,7 +26,8 @@ from app.node import Node
 from app.scheduling.dispatch import Limits
 from app.scheduling.fair_slack import Policy
 from app.scheduling.scheduler import Scheduler
-from app.security import Guard, open_guard
+from app.security import Admission, KeyFollower, open_guard
+from app.security.rate import RateLimiter
 from app.service import InferenceService
 from app.settings import Settings, load_settings
 from app.storage import RedisLink, SharedProfiles
@@ -105,27 +106,42 @@ def create_app(settings: Settings | None = None, policy: Policy | None = None) -
         stuck_s=settings.stuck_s,
     )
     metrics.watch_node(partial(_read_node, service, lifecycle, link))
-    guard, keys = open_guard(
-        settings.api_keys_file,
-        on_refusal=lambda why: metrics.auth_refused.labels(why).inc(),
-        on_read=lambda outcome: metrics.keys_read.labels(outcome).inc(),
-    )
+    admission, keys = _open_admission(settings, metrics, clock)
 
     return web_app(
         Parts(
             settings=settings,
             service=service,
             lifecycle=lifecycle,
-            guard=guard,
+            admission=admission,
             keys=keys,
             default_model=default_model,
-            rpc=_open_rpc(settings, service, lifecycle, guard),
+            rpc=_open_rpc(settings, service, lifecycle, admission),
         )
     )
 
 
+def _open_admission(
+    settings: Settings, metrics: Metrics, clock: Callable[[], float]
+) -> tuple[Admission, KeyFollower | None]:
+    guard, keys = open_guard(
+        settings.api_keys_file,
+        on_refusal=lambda why: metrics.auth_refused.labels(why).inc(),
+        on_read=lambda outcome: metrics.keys_read.labels(outcome).inc(),
+    )
+    rate_hz = settings.rate_limit_hz
+    admission = Admission(
+        guard,
+        RateLimiter(rate_hz, settings.rate_burst) if rate_hz else None,
+        on_shed=metrics.shed.labels("rate_limited").inc,
+        trusted_proxies=settings.trusted_proxies,
+        clock=clock,
+    )
+    return admission, keys
+
+
 def _open_rpc(
-    settings: Settings, service: InferenceService, lifecycle: Lifecycle, guard: Guard
+    settings: Settings, service: InferenceService, lifecycle: Lifecycle, admission: Admission
 ) -> Companion | None:
     if settings.grpc_port is None:
         return None
@@ -135,7 +151,7 @@ def _open_rpc(
         raise ConfigError(
             f"SENTRYFUSE_GRPC_PORT needs {error.name}: pip install 'sentryfuse[grpc]'"
         ) from error
-    return open_rpc(settings, settings.grpc_port, service, lifecycle, guard)
+    return open_rpc(settings, settings.grpc_port, service, lifecycle, admission)
 
 
 def _open_pump(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
@@ -14,13 +13,9 @@ from app.errors import (
     ForbiddenError,
     HeadTooLargeError,
     RequestError,
-    ShedError,
-    UnauthorisedError,
     UrlTooLongError,
 )
-from app.security import Guard, presented_key, scope_of
-from app.security.address import caller_of, client_address
-from app.security.rate import RateLimiter
+from app.security import Admission, scope_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,32 +33,14 @@ class Gate:
 
     Args:
         app: The rest of the app.
-        guard: Knows the keys.
+        admission: Knows the keys, and how often each caller asks.
         limits: Of the head.
-        rates: How often each caller may ask; None for as often as it likes.
-        on_shed: Told of each request that came too soon.
-        trusted_proxies: How many proxies of ours every request passes.
-        clock: Monotone seconds.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        guard: Guard,
-        limits: HeadLimits,
-        rates: RateLimiter | None,
-        on_shed: Callable[[], None],
-        trusted_proxies: int,
-        clock: Callable[[], float],
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, admission: Admission, limits: HeadLimits) -> None:
         self._app = app
-        self._guard = guard
+        self._admission = admission
         self._limits = limits
-        self._rates = rates
-        self._on_shed = on_shed
-        self._trusted_proxies = trusted_proxies
-        self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request through, or say why not."""
@@ -84,18 +61,12 @@ class Gate:
 
     def _check(self, scope: Scope, method: str) -> None:
         self._check_head(scope)
-        if self._guard.ring is None and self._rates is None:
+        if self._admission.open:
             return
         needed = scope_of(method, scope["path"])
-        if needed is None:
-            return
-        try:
-            principal = self._guard.check(presented_key(scope["headers"]), needed)
-        except UnauthorisedError:
-            self._check_rate(self._caller(scope))  # guessing is asking, too
-            raise
-        scope["principal"] = principal.name
-        self._check_rate(f"key {principal.name}" if principal.name else self._caller(scope))
+        if needed is not None:
+            peer = scope["client"][0] if scope.get("client") else ""
+            scope["principal"] = self._admission.admit(scope["headers"], needed, peer)
 
     def _check_head(self, scope: Scope) -> None:
         limits, headers = self._limits, scope["headers"]
@@ -114,24 +85,6 @@ class Gate:
                 limit_bytes=limits.max_header_bytes,
                 limit_headers=limits.max_headers,
             )
-
-    def _check_rate(self, caller: str) -> None:
-        if self._rates is None:
-            return
-        wait_s = self._rates.take(caller, self._clock())
-        if wait_s:
-            self._on_shed()
-            raise ShedError(
-                "more requests than the rate limit allows",
-                reason="rate_limited",
-                retry_after_s=wait_s,
-            )
-
-    def _caller(self, scope: Scope) -> str:
-        peer = scope["client"][0] if scope.get("client") else ""
-        return caller_of(
-            client_address(peer, scope["headers"], trusted_proxies=self._trusted_proxies)
-        )
 
 
 def _check_origin(scope: Scope) -> None:

@@ -29,8 +29,7 @@ from app.api.stream.endpoint import stream_routes
 from app.api.v2.infer import OpenDialect
 from app.api.v2.metadata import OpenMetadataApi
 from app.lifecycle import Lifecycle
-from app.security import Guard, KeyFollower
-from app.security.rate import RateLimiter
+from app.security import Admission, KeyFollower
 from app.service import InferenceService
 from app.settings import Settings
 from app.telemetry.metrics import CONTENT_TYPE
@@ -61,9 +60,9 @@ class Parts:
     settings: Settings
     service: InferenceService
     lifecycle: Lifecycle
-    guard: Guard
+    admission: Admission
     keys: KeyFollower | None
-    """Keeps the guard's keys up to date; None where there are none."""
+    """Keeps its keys up to date; None where there are none."""
     default_model: str
     """Answers ``/v1/infer``."""
     rpc: Companion | None = None
@@ -119,20 +118,13 @@ def web_app(parts: Parts) -> FastAPI:
 
 
 def _gate(app: ASGIApp, parts: Parts) -> Gate:
-    settings, rate_hz = parts.settings, parts.settings.rate_limit_hz
-    return Gate(
-        app,
-        guard=parts.guard,
-        limits=HeadLimits(
-            max_url_bytes=settings.max_url_bytes,
-            max_headers=settings.max_headers,
-            max_header_bytes=settings.max_header_bytes,
-        ),
-        rates=RateLimiter(rate_hz, settings.rate_burst) if rate_hz else None,
-        on_shed=parts.service.metrics.shed.labels("rate_limited").inc,
-        trusted_proxies=settings.trusted_proxies,
-        clock=parts.service.clock,
+    settings = parts.settings
+    limits = HeadLimits(
+        max_url_bytes=settings.max_url_bytes,
+        max_headers=settings.max_headers,
+        max_header_bytes=settings.max_header_bytes,
     )
+    return Gate(app, admission=parts.admission, limits=limits)
 
 
 def _infer_endpoints(parts: Parts) -> tuple[InferEndpoint, ...]:

@@ -27,7 +27,7 @@ class Call:
     model: str = ""
     """The model that was found for it, for metrics."""
     principal: str | None = None
-    """Name of the API key it came with."""
+    """Name of the API key it came with; None where it was not looked at."""
     trailers: list[tuple[str, str]] = field(default_factory=list)
     """Metadata that goes back with the answer."""
 

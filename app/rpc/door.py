@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 
@@ -14,7 +15,7 @@ from app.api.errors import problem_of
 from app.errors import DeadlineError, NotReadyError, RequestError
 from app.rpc.call import Call, Method, RawMetadata
 from app.rpc.status import Metadata, code_of, message_of, metadata_of
-from app.security import Guard, presented_key
+from app.security import Admission
 from app.telemetry.logs import current_request
 from app.telemetry.metrics import Metrics
 
@@ -34,16 +35,21 @@ class Door:
     one that is malformed as if the fault were ours.
 
     Args:
-        guard: Knows the API keys.
+        admission: Knows the API keys, and how often each caller asks.
         metrics: Where calls are counted.
         access_log: Whether each call is logged.
         clock: Monotone seconds.
     """
 
     def __init__(
-        self, *, guard: Guard, metrics: Metrics, access_log: bool, clock: Callable[[], float]
+        self,
+        *,
+        admission: Admission,
+        metrics: Metrics,
+        access_log: bool,
+        clock: Callable[[], float],
     ) -> None:
-        self._guard = guard
+        self._admission = admission
         self._metrics = metrics
         self._access_log = access_log
         self._clock = clock
@@ -124,9 +130,9 @@ class Door:
             raise NotReadyError("the service was told to end", retry_after_s=_MOST_KNOCKING_S)
         if context.time_remaining() == 0:
             raise DeadlineError("the deadline had passed when the call arrived")
-        if method.scope is not None and self._guard.ring is not None:
-            principal = self._guard.check(presented_key(call.headers), method.scope)
-            call.principal = principal.name
+        if method.scope is not None and not self._admission.open:
+            peer = address_of(context.peer())
+            call.principal = self._admission.admit(call.headers, method.scope, peer)
         return await method.answer(data, call)
 
     def _record(self, method: Method, call: Call, code: grpc.StatusCode) -> None:
@@ -156,11 +162,17 @@ def _headers(context: grpc.aio.ServicerContext) -> RawMetadata:
     ]
     remaining_s: float | None = context.time_remaining()
     if remaining_s:
-        headers.append((b"grpc-timeout", _timeout(remaining_s)))
+        headers.append((b"grpc-timeout", timeout_header(remaining_s)))
     return tuple(headers)
 
 
-def _timeout(seconds: float) -> bytes:
+def address_of(peer: str) -> str:
+    """Return the address in ``ipv4:1.2.3.4:5`` or ``ipv6:%5B::1%5D:5``."""
+    _, _, rest = peer.partition(":")
+    return unquote(rest.rpartition(":")[0]).strip("[]")
+
+
+def timeout_header(seconds: float) -> bytes:
     """Write a time as a ``grpc-timeout``, as finely as its eight digits allow."""
     for unit, per_second in ((b"u", 1e6), (b"m", 1e3), (b"S", 1.0)):
         amount = max(1, int(seconds * per_second))

@@ -7,7 +7,7 @@ from app.rpc.door import Door
 from app.rpc.health import HealthRpc
 from app.rpc.inference import SERVICE, InferenceRpc
 from app.rpc.server import RpcServer
-from app.security import Guard
+from app.security import Admission
 from app.service import InferenceService
 from app.settings import Settings
 
@@ -20,11 +20,11 @@ def open_rpc(
     port: int,
     service: InferenceService,
     lifecycle: Lifecycle,
-    guard: Guard,
+    admission: Admission,
 ) -> RpcServer:
     """Return a server that does not listen yet."""
     door = Door(
-        guard=guard,
+        admission=admission,
         metrics=service.metrics,
         access_log=settings.access_log,
         clock=service.clock,

@@ -14,6 +14,7 @@ Metadata = tuple[tuple[str, str | bytes], ...]
 
 CODES: Mapping[type[errors.RequestError], grpc.StatusCode] = {
     errors.MalformedError: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.TooDeepError: grpc.StatusCode.INVALID_ARGUMENT,
     errors.UnauthorisedError: grpc.StatusCode.UNAUTHENTICATED,
     errors.ForbiddenError: grpc.StatusCode.PERMISSION_DENIED,
     errors.UnknownModelError: grpc.StatusCode.NOT_FOUND,
@@ -25,6 +26,7 @@ CODES: Mapping[type[errors.RequestError], grpc.StatusCode] = {
     errors.WrongFieldError: grpc.StatusCode.INVALID_ARGUMENT,
     # Nothing is wrong with the request as such: another machine, or budget, could do it.
     errors.BudgetError: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.UnusableModelError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.ShedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.NotReadyError: grpc.StatusCode.UNAVAILABLE,
     errors.DeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.security.admission import Admission
 from app.security.guard import ANYBODY, Guard, Principal, presented_key
 from app.security.keyfile import KeyFollower
 from app.security.keys import ApiKey, KeyRing, new_key, parse_keys
@@ -11,6 +12,7 @@ from app.security.scopes import SCOPES, Scope, scope_of
 __all__ = [
     "ANYBODY",
     "SCOPES",
+    "Admission",
     "ApiKey",
     "Guard",
     "KeyFollower",
