@@ -113,6 +113,7 @@ def create_app(settings: Settings | None = None, policy: Policy | None = None) -
             settings=settings,
             service=service,
             lifecycle=lifecycle,
+            control=control,
             admission=admission,
             keys=keys,
             default_model=default_model,

@@ -13,6 +13,7 @@ from sentryfuse.bundle import Bundle
 
 REFERENCE = "#/components/schemas/{model}"
 MODEL = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
+VERSION = {**MODEL, "name": "version"}
 
 
 def _header(name: str, example: object, text: str) -> dict[str, Any]:

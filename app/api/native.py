@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from app.api import schemas
 from app.api.body import read_object
 from app.api.sample import sample_json
 from app.errors import WrongFieldError
+from app.inference.control import ModelControl
 from app.inference.model import ServedModel
 from app.protocol.budgets import parse_budget
 from app.protocol.render import card_json, option_json, plan_json
@@ -27,6 +28,7 @@ class NativeApi:
 
     Args:
         service: What is described.
+        control: Knows what is stored beside what is served.
         default_model: Name of the model behind /v1/infer.
         max_batch: Most windows in one request.
         max_body_bytes: Longest body that is read.
@@ -35,12 +37,14 @@ class NativeApi:
     def __init__(
         self,
         service: InferenceService,
+        control: ModelControl,
         *,
         default_model: str,
         max_batch: int,
         max_body_bytes: int,
     ) -> None:
         self._service = service
+        self._control = control
         self._default_model = default_model
         self._max_batch = max_batch
         self._max_body_bytes = max_body_bytes
@@ -48,21 +52,41 @@ class NativeApi:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(tags=["native"])
-        add = router.add_api_route
-        add("/v1/models", self.models, response_model=schemas.ModelList)
-        add("/v1/models/{model}", self.details, response_model=schemas.ModelDetails)
-        add("/v1/models/{model}/variants", self.variants, response_model=schemas.VariantList)
-        add("/v1/models/{model}/plan", self.plan, methods=["POST"], response_model=schemas.DryRun)
-        add("/v1/models/{model}/sample", self.sample, response_class=Response)
+        router.add_api_route("/v1/models", self.models, response_model=schemas.ModelList)
+        for path, declared in (
+            ("/v1/models/{model}", _any_version),
+            ("/v1/models/{model}/versions/{version}", _one_version),
+        ):
+            named = APIRouter(prefix=path, dependencies=[Depends(declared)])
+            add = named.add_api_route
+            add("", self.details, response_model=schemas.ModelDetails)
+            add("/variants", self.variants, response_model=schemas.VariantList)
+            add("/plan", self.plan, methods=["POST"], response_model=schemas.DryRun)
+            add("/sample", self.sample, response_class=Response)
+            router.include_router(named)
         return router
 
     async def models(self) -> dict[str, Any]:
-        """List every model that is served."""
-        return {"models": [self._summary(model) for model in self._service.models]}
+        """List every model that is served, with the versions that are stored or served."""
+        states = await self._control.index()
+        models = self._service.models
+        return {
+            "models": [
+                {
+                    **self._summary(models.find(name)),
+                    "versions": [
+                        {"version": s.version, "state": s.state, "reason": s.reason}
+                        for s in states
+                        if s.name == name
+                    ],
+                }
+                for name in models.names
+            ]
+        }
 
-    async def details(self, model: str) -> dict[str, Any]:
+    async def details(self, request: Request) -> dict[str, Any]:
         """Say what a model takes and answers."""
-        served = self._service.model(model)
+        served = self._asked(request)
         return {
             **self._summary(served),
             "task": served.spec.task.name,
@@ -83,9 +107,9 @@ class NativeApi:
             "licence": served.bundle.licence,
         }
 
-    async def variants(self, model: str) -> dict[str, Any]:
+    async def variants(self, request: Request) -> dict[str, Any]:
         """List the variants in memory with their cards."""
-        served = self._service.model(model)
+        served = self._asked(request)
         cards = [held.variant.card for held in served.registry]
         cards.sort(key=lambda card: (card.presence.num_missing, card.presence.bits, card.permille))
         rows = []
@@ -105,12 +129,12 @@ class NativeApi:
             )
         return {"model": served.name, "variants": rows}
 
-    async def plan(self, model: str, request: Request) -> dict[str, Any]:
+    async def plan(self, request: Request) -> dict[str, Any]:
         """Say which variant a request with these sensors and budget headers would get, and why.
 
         The variant is taken to be in memory; `in_memory` says which ones are.
         """
-        served = self._service.model(model)
+        served = self._asked(request)
         wanted = parse_budget(request.scope["headers"])
         content = await read_object(request, limit=self._max_body_bytes)
         presence = _presence(content, served)
@@ -127,19 +151,24 @@ class NativeApi:
 
     async def sample(
         self,
-        model: str,
+        request: Request,
         label: Annotated[str | None, Query(description="Class to look like, by name")] = None,
         missing: Annotated[str, Query(description="Sensors to leave out, comma-separated")] = "",
         seed: Annotated[int, Query(ge=0, lt=2**32, description="Same seed, same window")] = 0,
     ) -> Response:
         """Draw a simulated window, ready to be posted to infer."""
-        served = self._service.model(model)
+        served = self._asked(request)
         content = sample_json(served.bundle, label=label, missing=missing, seed=seed)
         return Response(
             orjson.dumps(content),
             media_type="application/json",
             headers={"SentryFuse-Simulated": "true"},
         )
+
+    def _asked(self, request: Request) -> ServedModel:
+        """The model in the path. The request does not hold it: it may outlive its own answer."""
+        named = request.path_params
+        return self._service.model(named["model"], named.get("version"))
 
     def _summary(self, model: ServedModel) -> dict[str, Any]:
         return {
@@ -156,6 +185,14 @@ class NativeApi:
                 f"batch must be a whole number from 1 to {self._max_batch}", field="batch"
             )
         return batch
+
+
+def _any_version(model: str) -> None:
+    """Declare what is in the path, for the documentation."""
+
+
+def _one_version(model: str, version: str) -> None:
+    """Declare what is in the path, for the documentation."""
 
 
 def _presence(content: dict[str, Any], model: ServedModel) -> Presence:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -14,6 +15,7 @@ from app.api.documented import (
     CASCADE_PARAMETER,
     MODEL,
     REFERENCE,
+    VERSION,
     json_body,
     one_window,
     problem_responses,
@@ -24,6 +26,11 @@ from app.api.v2 import schemas as v2_schemas
 from app.inference.catalogue import Catalogue
 from sentryfuse.bundle import Bundle
 from sentryfuse.spec import ModelSpec
+
+_NAMED: Mapping[str, tuple[dict[str, Any], ...]] = {
+    "/v1/models/{model}": (MODEL,),
+    "/v1/models/{model}/versions/{version}": (MODEL, VERSION),
+}
 
 
 def install(app: FastAPI, models: Catalogue, *, default_model: str, idle_power_w: float) -> None:
@@ -46,7 +53,9 @@ def install(app: FastAPI, models: Catalogue, *, default_model: str, idle_power_w
                 described = model.bundle.digest
                 document = app.openapi_schema = _describe(app, model.bundle)
                 paths = document["paths"]
-                paths["/v1/models/{model}/plan"]["post"].update(_plan_request(model.spec))
+                for path, named in _NAMED.items():
+                    plan = paths[f"{path}/plan"]["post"]
+                    plan.update(_plan_request(model.spec, named))
                 paths["/v1/power"]["put"].update(_power_request(idle_power_w))
                 _name_the_model(paths, {"model": model.name, "version": model.version})
         assert app.openapi_schema is not None
@@ -73,13 +82,12 @@ def _describe(app: FastAPI, bundle: Bundle) -> dict[str, Any]:
     paths = document["paths"]
     infer = _infer_operation(bundle)
     paths["/v1/infer"] = {"post": {**infer, "operationId": "infer_default"}}
-    paths["/v1/models/{model}/infer"] = {
-        "post": {
-            **infer,
-            "parameters": [dict(MODEL), *infer["parameters"]],
-            "operationId": "infer",
+    for path, named in _NAMED.items():
+        parameters = [*(dict(name) for name in named), *infer["parameters"]]
+        operation_id = "_".join(("infer", *(name["name"] for name in named[1:])))
+        paths[f"{path}/infer"] = {
+            "post": {**infer, "parameters": parameters, "operationId": operation_id}
         }
-    }
     paths.update(v2_docs.infer_paths(bundle))
     return document
 
@@ -92,7 +100,7 @@ def _name_the_model(paths: dict[str, Any], names: dict[str, str]) -> None:
                     parameter["example"] = names[parameter["name"]]
 
 
-def _plan_request(spec: ModelSpec) -> dict[str, Any]:
+def _plan_request(spec: ModelSpec, named: Sequence[dict[str, Any]]) -> dict[str, Any]:
     names = list(spec.modality_names)
     schema = {
         "type": "object",
@@ -104,7 +112,7 @@ def _plan_request(spec: ModelSpec) -> dict[str, Any]:
     example = {"present": names[: max(1, len(names) - 2)], "batch": 1}
     answer = {"$ref": REFERENCE.format(model="DryRun")}
     return {
-        "parameters": [dict(MODEL), *BUDGET_PARAMETERS],
+        "parameters": [*(dict(name) for name in named), *BUDGET_PARAMETERS],
         "requestBody": json_body(schema, {"some sensors": example}),
         "responses": {
             "200": {

@@ -28,6 +28,8 @@ from app.api.shortcut import InferShortcut
 from app.api.stream.endpoint import stream_routes
 from app.api.v2.infer import OpenDialect
 from app.api.v2.metadata import OpenMetadataApi
+from app.api.v2.repository import RepositoryApi
+from app.inference.control import ModelControl
 from app.lifecycle import Lifecycle
 from app.security import Admission, KeyFollower
 from app.service import InferenceService
@@ -60,6 +62,7 @@ class Parts:
     settings: Settings
     service: InferenceService
     lifecycle: Lifecycle
+    control: ModelControl
     admission: Admission
     keys: KeyFollower | None
     """Keeps its keys up to date; None where there are none."""
@@ -135,6 +138,7 @@ def _infer_endpoints(parts: Parts) -> tuple[InferEndpoint, ...]:
     paths: dict[str, Dialect] = {
         "/v1/infer": native,
         "/v1/models/{model}/infer": native,
+        "/v1/models/{model}/versions/{version}/infer": native,
         "/v2/models/{model}/infer": open_protocol,
         "/v2/models/{model}/versions/{version}/infer": open_protocol,
     }
@@ -154,6 +158,7 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
     service, settings = parts.service, parts.settings
     native = NativeApi(
         service,
+        parts.control,
         default_model=parts.default_model,
         max_batch=settings.max_batch,
         max_body_bytes=settings.max_body_bytes,
@@ -162,6 +167,10 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
     app.include_router(native.router())
     app.include_router(power.router())
     app.include_router(HealthApi(parts.lifecycle, service, app.version).router())
+    repository = RepositoryApi(
+        parts.control, parts.lifecycle, max_body_bytes=settings.max_body_bytes
+    )
+    app.include_router(repository.router())
     app.include_router(OpenMetadataApi(parts.lifecycle, service, app.version).router())
 
 

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.inference.states import State
+
 
 class _Schema(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -22,7 +24,7 @@ class Modality(_Schema):
 
 
 class ModelSummary(_Schema):
-    """One model in the list."""
+    """One model and the version that answers."""
 
     name: str
     version: str
@@ -30,10 +32,24 @@ class ModelSummary(_Schema):
     ready: bool
 
 
+class ModelVersion(_Schema):
+    """One version of a model, stored or served."""
+
+    version: str
+    state: State
+    reason: str = Field(description="Why it is not served, or what is stored now can't be")
+
+
+class ListedModel(ModelSummary):
+    """One model in the list."""
+
+    versions: list[ModelVersion] = Field(description="The newest first")
+
+
 class ModelList(_Schema):
     """Every model that is served."""
 
-    models: list[ModelSummary]
+    models: list[ListedModel]
 
 
 class ModelDetails(ModelSummary):

@@ -93,6 +93,8 @@ def documented_examples(service: HttpService) -> Iterator[tuple[str, str, Any]]:
     document = service.client.get("/openapi.json").json()
     for path, verbs in document["paths"].items():
         for verb, operation in verbs.items():
+            if path.endswith("/unload"):
+                continue  # other tests share this service; tests of the repository call it
             real_path = path
             for parameter in operation.get("parameters", ()):
                 if parameter["in"] == "path":

@@ -9,6 +9,7 @@ from app.api.documented import (
     CASCADE_PARAMETER,
     MODEL,
     REFERENCE,
+    VERSION,
     one_window,
     problem_responses,
 )
@@ -19,7 +20,6 @@ from app.protocol.tensors import NUMBERS
 from sentryfuse.bundle import Bundle
 from sentryfuse.spec import ModelSpec
 
-_VERSION = {**MODEL, "name": "version"}
 _SCALAR = {"type": ["string", "number", "boolean"]}
 _PARAMETERS = {"type": "object", "additionalProperties": _SCALAR}
 _POSITIVE = {"type": "number", "exclusiveMinimum": 0}
@@ -61,7 +61,7 @@ def infer_paths(bundle: Bundle) -> dict[str, Any]:
         }
         for path, names, operation_id in (
             ("/v2/models/{model}/infer", (MODEL,), "v2_infer"),
-            ("/v2/models/{model}/versions/{version}/infer", (MODEL, _VERSION), "v2_infer_version"),
+            ("/v2/models/{model}/versions/{version}/infer", (MODEL, VERSION), "v2_infer_version"),
         )
     }
 

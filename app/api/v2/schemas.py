@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.inference.states import State
+
 Scalar = str | int | float | bool
 
 
@@ -57,6 +59,22 @@ class ModelMetadata(_Schema):
     platform: str
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]
+
+
+class IndexEntry(_Schema):
+    """One version of a model, stored or served."""
+
+    name: str
+    version: str
+    state: State
+    reason: str = Field(description="Why it is not served, or what is stored now can't be")
+
+
+class Changed(_Schema):
+    """What is served of a model after a change."""
+
+    name: str
+    versions: list[str] = Field(description="The newest first; none after the last was unloaded")
 
 
 class OutputTensor(_Schema):
