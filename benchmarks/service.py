@@ -73,7 +73,7 @@ def wait_until_ready(connection: HTTPConnection) -> None:
     raise SystemExit("the service did not become ready")
 
 
-def resident_bytes(pid: int) -> int:
+def resident_bytes(pid: int | str) -> int:
     status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     line = next(x for x in status.splitlines() if x.startswith("VmRSS"))
     return int(line.split()[1]) * 1024

@@ -28,7 +28,7 @@ def windows_of(
         WrongInputError: The modalities differ in batch, or there are too many windows.
         WrongFieldError: The id is no short string.
     """
-    present = (i for i, name in enumerate(spec.modality_names) if name in arrays)
+    present = (i for i, modality in enumerate(spec.modalities) if modality.name in arrays)
     return Windows(
         inputs=arrays,
         presence=Presence.of(present, len(spec.modalities)),

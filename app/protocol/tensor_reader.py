@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from app.errors import WrongInputError
 from app.inference.windows import FloatArray, Windows
@@ -23,6 +26,7 @@ class TensorReader:
 
     def __init__(self, spec: ModelSpec, *, max_batch: int) -> None:
         self._spec = spec
+        self._known = {modality.name for modality in spec.modalities}
         self._max_batch = max_batch
 
     def read(self, request: InferRequest) -> Windows:
@@ -44,7 +48,7 @@ class TensorReader:
         tensors: dict[str, Tensor] = {}
         for tensor in inputs:
             name = tensor.name
-            if name not in self._spec.modality_names:
+            if name not in self._known:
                 raise unknown_modality(self._spec, name)
             if name in tensors:
                 raise WrongInputError(
@@ -64,9 +68,15 @@ def _window(modality: ModalitySpec, tensor: Tensor) -> FloatArray:
     shape = (modality.length, modality.channels)
     if len(tensor.shape) not in (2, 3) or tensor.shape[-2:] != shape or not tensor.data.size:
         raise diagnosis.unlike(modality, f"a tensor of shape {list(tensor.shape)}")
-    with np.errstate(over="ignore"):
-        # Behind text of any length, numbers may start where the engine could not read them.
-        array: FloatArray = np.require(tensor.data, np.float32, ["C_CONTIGUOUS", "ALIGNED"])
-    if not np.isfinite(array).all():
+    array = _as_float32(tensor.data)
+    if not np.logical_and.reduce(np.isfinite(array), axis=None):
         raise diagnosis.not_finite_values(modality, tensor.data)
     return array.reshape(-1, *shape)
+
+
+def _as_float32(data: NDArray[Any]) -> FloatArray:
+    """Convert, or copy, only what the engine could not read as it is."""
+    if data.dtype == np.float32 and data.flags.c_contiguous:
+        return data if data.flags.aligned else data.copy()
+    with np.errstate(over="ignore"):
+        return data.astype(np.float32, order="C")

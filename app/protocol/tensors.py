@@ -28,6 +28,7 @@ DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
 )
 """Datatypes of a fixed width. Bytes are little-endian, rows first."""
 NUMBERS = tuple(name for name in DTYPES if name != "BOOL")
+_NUMBERS = frozenset(NUMBERS)
 _MOST_DIMENSIONS = 8
 _LONGEST_NAME = 64
 
@@ -86,7 +87,8 @@ def checked_shape(name: str, shape: object) -> tuple[int, ...]:
     if (
         not isinstance(shape, list | tuple)
         or not 1 <= len(shape) <= _MOST_DIMENSIONS
-        or not all(type(length) is int and length >= 1 for length in shape)
+        or {*map(type, shape)} != {int}
+        or min(shape) < 1
     ):
         expected = f"1 to {_MOST_DIMENSIONS} whole numbers above 0"
         raise wrong_tensor(name, "shape", expected, shorten(shape))
@@ -99,7 +101,7 @@ def checked_datatype(name: str, datatype: object) -> str:
     Raises:
         WrongInputError: It is not.
     """
-    if not isinstance(datatype, str) or datatype not in NUMBERS:
+    if not isinstance(datatype, str) or datatype not in _NUMBERS:
         raise wrong_tensor(name, "datatype", f"one of {', '.join(NUMBERS)}", shorten(datatype))
     return datatype
 

@@ -19,8 +19,8 @@ from app.protocol.budgets import parse_budget, with_parameters
 from app.protocol.outputs import check_outputs
 from app.protocol.tensor_reader import TensorReader
 from app.protocol.tensors import DTYPES, NUMBERS
+from benchmarks.mutated import good_body, mutated_body
 from tests.bundles import small_spec
-from tests.mutated import good_body, mutated_body
 
 SPEC = small_spec()
 DECODER = Decoder()

@@ -29,6 +29,7 @@ from app.protocol.tensors import (
 from sentryfuse.spec import ModelSpec
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
+_SCALARS = (str, int, float, bool)
 _SHARED_MEMORY = "shared_memory_region"
 
 
@@ -61,7 +62,8 @@ class Decoder:
             raise MalformedError(
                 f"{LENGTH_HEADER} is {header_length}, but the body has only {len(body)} bytes"
             )
-        return _decode(body[:header_length], memoryview(body)[header_length:])
+        # A copy of its own, so that numbers do not start wherever the text happens to end.
+        return _decode(body[:header_length], memoryview(body[header_length:]))
 
 
 def _only_bytes(body: bytes, spec: ModelSpec) -> InferRequest:
@@ -114,7 +116,7 @@ def request_of(inputs: tuple[Tensor, ...], content: dict[str, Any]) -> InferRequ
     Raises:
         WrongFieldError: One of these has no usable value.
     """
-    parameters = _parameters(content, "parameters")
+    parameters = _parameters(content)
     _flag(parameters, "binary_data_output")
     return InferRequest(
         inputs=inputs,
@@ -134,7 +136,7 @@ def _tensor(item: object, tail: memoryview) -> tuple[Tensor, int]:
             expected="an object with name, datatype, shape and data",
             received=came,
         )
-    parameters = _parameters(item, f"parameters of input {diagnosis.shorten(name)}")
+    parameters = _parameters(item, "input")
     if _SHARED_MEMORY in parameters:
         raise wrong_tensor(
             name, "data", "in the body: shared memory is not offered", _SHARED_MEMORY
@@ -186,29 +188,34 @@ def _output(item: object) -> RequestedOutput:
         came = diagnosis.kind(name if isinstance(item, dict) else item)
         message = f"each of outputs must be an object with a name, got {came}"
         raise WrongFieldError(message, field="outputs")
-    parameters = _parameters(item, f"parameters of output {diagnosis.shorten(name)}")
+    parameters = _parameters(item, "output")
     _flag(parameters, "binary_data")
     if _SHARED_MEMORY in parameters:
         raise WrongFieldError("outputs: shared memory is not offered", field="outputs")
     return RequestedOutput(name, parameters)
 
 
-def _parameters(holder: dict[str, Any], called: str) -> dict[str, Parameter]:
+def _parameters(holder: dict[str, Any], of: str = "") -> dict[str, Parameter]:
+    """Read the parameters of a request, or ``of`` one of its inputs or outputs."""
     parameters = holder.get("parameters")
     if parameters is None:
         return {}
+    if isinstance(parameters, dict) and all(map(_is_scalar, parameters.values())):
+        return parameters
+    called = f"parameters of {of} {diagnosis.shorten(holder['name'])}" if of else "parameters"
     if not isinstance(parameters, dict):
         message = f"{called} must be an object, got {diagnosis.kind(parameters)}"
         raise WrongFieldError(message, field="parameters")
-    for name, value in parameters.items():
-        if not isinstance(value, str | int | float | bool):
-            shown = diagnosis.shorten(name)
-            raise WrongFieldError(
-                f"{called}: {shown} must be a string, number or boolean, got "
-                f"{diagnosis.kind(value)}",
-                field="parameters",
-            )
-    return parameters
+    name, value = next((n, v) for n, v in parameters.items() if not _is_scalar(v))
+    raise WrongFieldError(
+        f"{called}: {diagnosis.shorten(name)} must be a string, number or boolean, got "
+        f"{diagnosis.kind(value)}",
+        field="parameters",
+    )
+
+
+def _is_scalar(value: object) -> bool:
+    return isinstance(value, _SCALARS)
 
 
 def _flag(parameters: dict[str, Parameter], name: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from app.api.v2.decoding import Decoder
 from app.api.v2.regular import RegularJson
-from app.errors import MalformedError, WrongInputError
+from app.errors import MalformedError, TooDeepError, WrongInputError
 from app.protocol.tensors import InferRequest, RequestedOutput
 from tests.bundles import small_spec
 
@@ -119,5 +119,7 @@ def test_data_nested_hundreds_deep_are_refused() -> None:
     deep: Any = 1.0
     for _ in range(200):
         deep = [deep]
-    with pytest.raises(WrongInputError, match="data of input 'sensor_0'"):
+    with pytest.raises(TooDeepError):
         decode({"inputs": [{**PLAIN, "data": deep}]})
+    with pytest.raises(WrongInputError, match="data of input 'sensor_0' must be numbers"):
+        decode({"inputs": [{**PLAIN, "data": [[[[1.0]]]]}]})
