@@ -22,8 +22,9 @@ from app.client.stream import Stream, open_stream
 from app.client.values import (
     Answer,
     DryRun,
+    IndexEntry,
+    ListedModel,
     ModelDetails,
-    ModelSummary,
     Power,
     Sample,
     Variant,
@@ -93,7 +94,7 @@ class AsyncClient:
         """As :meth:`Client.plan`."""
         return await self._drive(self._endpoints.plan(present, Target(model, version), options))
 
-    async def models(self, **options: Unpack[CallOptions]) -> tuple[ModelSummary, ...]:
+    async def models(self, **options: Unpack[CallOptions]) -> tuple[ListedModel, ...]:
         """As :meth:`Client.models`."""
         return await self._drive(self._endpoints.models(options))
 
@@ -169,6 +170,24 @@ class AsyncClient:
         address = str(url.copy_with(scheme="wss" if url.scheme == "https" else "ws"))
         kept = {n: v for n, v in self._http.headers.items() if n in _STREAM_HEADERS}
         return open_stream(address, kept, options)
+
+    async def repository(
+        self, *, ready: bool = False, **options: Unpack[CallOptions]
+    ) -> tuple[IndexEntry, ...]:
+        """As :meth:`Client.repository`."""
+        return await self._drive(self._endpoints.index(options, ready=ready))
+
+    async def load(
+        self, name: str, *, version: str | None = None, **options: Unpack[CallOptions]
+    ) -> tuple[str, ...]:
+        """As :meth:`Client.load`."""
+        return await self._drive(self._endpoints.load(Target(name, version), options))
+
+    async def unload(
+        self, name: str, *, version: str | None = None, **options: Unpack[CallOptions]
+    ) -> tuple[str, ...]:
+        """As :meth:`Client.unload`."""
+        return await self._drive(self._endpoints.unload(Target(name, version), options))
 
     async def live(self, **options: Unpack[CallOptions]) -> bool:
         """As :meth:`Client.live`."""

@@ -12,7 +12,7 @@ from typing import Any
 from app.client.arrays import Windows
 from app.client.errors import ProtocolError
 from app.client.native import to_json
-from app.client.reading import load, read
+from app.client.reading import load_json, read
 from app.client.values import Answer
 from app.client.wire import Reply
 
@@ -49,7 +49,7 @@ def decode(reply: Reply) -> Answer:
     Raises:
         ProtocolError: It is not one.
     """
-    content = load(reply)
+    content = load_json(reply)
     try:
         parameters, (output,) = content["parameters"], content["outputs"]
         top_k = output["shape"][1]

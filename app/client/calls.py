@@ -13,10 +13,12 @@ from app.client import binary, native
 from app.client.arrays import Windows
 from app.client.errors import NotFoundError, ProtocolError
 from app.client.options import CallOptions, InferOptions, PlanOptions, headers_of, latency_s
-from app.client.reading import load, read
+from app.client.reading import load_json, read
 from app.client.values import (
     Answer,
     DryRun,
+    IndexEntry,
+    ListedModel,
     ModelDetails,
     ModelSummary,
     Power,
@@ -96,11 +98,9 @@ def plan(present: Sequence[str] | None, target: Target, options: PlanOptions) ->
     )
 
 
-def models(options: CallOptions) -> Call[tuple[ModelSummary, ...]]:
+def models(options: CallOptions) -> Call[tuple[ListedModel, ...]]:
     """List every model that is served."""
-    return Call(
-        "GET", "/v1/models", _reads_all(ModelSummary, "models"), headers=headers_of(options)
-    )
+    return Call("GET", "/v1/models", _reads_all(ListedModel, "models"), headers=headers_of(options))
 
 
 def default_model(options: CallOptions) -> Call[str]:
@@ -138,6 +138,46 @@ def set_power(body: Mapping[str, Any], options: CallOptions) -> Call[Power]:
     return Call("PUT", "/v1/power", _reads(Power), headers=headers, content=content)
 
 
+def index(options: CallOptions, *, ready: bool) -> Call[tuple[IndexEntry, ...]]:
+    """List what is stored or served."""
+    return Call(
+        "POST",
+        "/v2/repository/index",
+        _reads_all(IndexEntry),
+        headers={**_JSON, **headers_of(options)},
+        content=native.to_json({"ready": ready}),
+    )
+
+
+def load(target: Target, options: CallOptions) -> Call[tuple[str, ...]]:
+    """Serve what is stored now under a name."""
+    return _change("load", target, options)
+
+
+def unload(target: Target, options: CallOptions) -> Call[tuple[str, ...]]:
+    """Serve a model no more."""
+    return _change("unload", target, options)
+
+
+def _change(change: str, target: Target, options: CallOptions) -> Call[tuple[str, ...]]:
+    named = {} if target.version is None else {"version": target.version}
+    return Call(
+        "POST",
+        f"/v2/repository{Target(target.model).path}/{change}",
+        lambda reply: read(_Changed, load_json(reply)).versions,
+        headers={**_JSON, **headers_of(options)},
+        content=native.to_json({"parameters": named}),
+        repeatable=False,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Changed:
+    """What is served of a model after a change."""
+
+    versions: tuple[str, ...]
+
+
 def probe(path: str, options: CallOptions) -> Call[None]:
     """Ask a probe, which says yes by its status."""
     return Call("GET", path, lambda _: None, headers=headers_of(options))
@@ -150,17 +190,18 @@ def sample_query(missing: Sequence[str], label: str | None, seed: int) -> dict[s
 
 
 def _reads(kind: type[T]) -> Callable[[Reply], T]:
-    return lambda reply: read(kind, load(reply))
+    return lambda reply: read(kind, load_json(reply))
 
 
-def _reads_all(kind: type[T], member: str) -> Callable[[Reply], tuple[T, ...]]:
-    """Read a list that stands under a name of its own."""
+def _reads_all(kind: type[T], member: str | None = None) -> Callable[[Reply], tuple[T, ...]]:
+    """Read a list, which may stand under a name of its own."""
 
     def read_all(reply: Reply) -> tuple[T, ...]:
-        content = load(reply)
-        entries = content.get(member) if isinstance(content, dict) else None
+        entries = load_json(reply)
+        if member is not None:
+            entries = entries.get(member) if isinstance(entries, dict) else None
         if not isinstance(entries, list):
-            raise ProtocolError(f"the answer is not understood: it has no array {member!r}")
+            raise ProtocolError(f"the answer is not understood: no array {member or ''}")
         return tuple(read(kind, entry) for entry in entries)
 
     return read_all
@@ -175,7 +216,7 @@ def _default_model(reply: Reply) -> str:
 
 
 def _sample(reply: Reply) -> Sample:
-    content = load(reply)
+    content = load_json(reply)
     try:
         inputs = {
             name: None if rows is None else np.asarray(rows, dtype=np.float32)

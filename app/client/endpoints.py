@@ -21,8 +21,9 @@ from app.client.retries import Retries
 from app.client.values import (
     Answer,
     DryRun,
+    IndexEntry,
+    ListedModel,
     ModelDetails,
-    ModelSummary,
     Power,
     Sample,
     Variant,
@@ -31,6 +32,7 @@ from app.client.wire import Call, Program, T
 
 _ONCE = Retries(attempts=1)
 _POLLING = Retries(attempts=2**31, first_wait_s=0.02, longest_wait_s=0.25, heeds_retry_after=False)
+_LOAD_S = 300.0
 _NOT_NOW = (UnavailableError, ConnectionFailedError, DeadlineError)
 
 
@@ -107,7 +109,7 @@ class Endpoints:
         """Say which variant would be chosen, and why, without running it."""
         return self._of_model(target, options, lambda named: calls.plan(present, named, options))
 
-    def models(self, options: CallOptions) -> Program[tuple[ModelSummary, ...]]:
+    def models(self, options: CallOptions) -> Program[tuple[ListedModel, ...]]:
         """List every model that is served."""
         return self._now(calls.models(options), options)
 
@@ -132,6 +134,18 @@ class Endpoints:
     def set_power(self, body: Mapping[str, Any], options: CallOptions) -> Program[Power]:
         """Set the node's cap, fixed or by schedule."""
         return self._now(calls.set_power(body, options), options)
+
+    def index(self, options: CallOptions, *, ready: bool) -> Program[tuple[IndexEntry, ...]]:
+        """List what is stored or served."""
+        return self._now(calls.index(options, ready=ready), options)
+
+    def load(self, target: Target, options: CallOptions) -> Program[tuple[str, ...]]:
+        """Serve what is stored now under a name."""
+        return self._now(calls.load(target, options), _patient(options))
+
+    def unload(self, target: Target, options: CallOptions) -> Program[tuple[str, ...]]:
+        """Serve a model no more."""
+        return self._now(calls.unload(target, options), _patient(options))
 
     def probe(self, path: str, options: CallOptions) -> Program[bool]:
         """Say whether a probe answers yes; a service out of reach is a no."""
@@ -185,3 +199,8 @@ class Endpoints:
     def _deadline_of(self, options: CallOptions | PlanOptions | InferOptions) -> float:
         deadline_s = options.get("deadline_s")
         return self._deadline_s if deadline_s is None else deadline_s
+
+
+def _patient(options: CallOptions) -> CallOptions:
+    """Give a change of what is served its time, where the caller has not: much is done in it."""
+    return options if options.get("deadline_s") is not None else {**options, "deadline_s": _LOAD_S}

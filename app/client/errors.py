@@ -175,6 +175,10 @@ class BudgetError(ClientError):
         return self._number(name, f"{name}_ms", f"{name}_mj", f"{name}_w")
 
 
+class UnusableModelError(ClientError):
+    """A stored model can't be served; what was served before still is (422)."""
+
+
 class UnavailableError(ClientError):
     """Not now; perhaps later."""
 

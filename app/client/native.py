@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from app.client.arrays import Windows
-from app.client.reading import load, read
+from app.client.reading import load_json, read
 from app.client.values import Answer
 from app.client.wire import Reply
 
@@ -37,7 +37,7 @@ def decode(reply: Reply) -> Answer:
     Raises:
         ProtocolError: It is not one.
     """
-    content = load(reply)
+    content = load_json(reply)
     if isinstance(content, dict):
         content = {**content, "request_id": reply.headers.get("x-request-id")}
     return read(Answer, content)

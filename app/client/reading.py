@@ -18,7 +18,7 @@ from app.client.wire import Reply, T
 _Read = Callable[[Any], Any]
 
 
-def load(reply: Reply) -> Any:
+def load_json(reply: Reply) -> Any:
     """Parse the body of an answer.
 
     Raises:
@@ -26,7 +26,7 @@ def load(reply: Reply) -> Any:
     """
     try:
         return json.loads(reply.content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProtocolError(f"the answer is not JSON: {error}") from error
 
 

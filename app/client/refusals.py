@@ -16,6 +16,7 @@ BY_PROBLEM: Mapping[str, type[errors.ClientError]] = {
     "bad-header": errors.HeaderError,
     "wrong-input": errors.WrongInputError,
     "wrong-field": errors.WrongFieldError,
+    "unusable-model": errors.UnusableModelError,
     "impossible-budget": errors.BudgetError,
     "too-many-connections": errors.OverloadedError,
 }

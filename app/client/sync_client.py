@@ -20,8 +20,9 @@ from app.client.retries import Retries
 from app.client.values import (
     Answer,
     DryRun,
+    IndexEntry,
+    ListedModel,
     ModelDetails,
-    ModelSummary,
     Power,
     Sample,
     Variant,
@@ -112,7 +113,7 @@ class Client:
         """
         return self._drive(self._endpoints.plan(present, Target(model, version), options))
 
-    def models(self, **options: Unpack[CallOptions]) -> tuple[ModelSummary, ...]:
+    def models(self, **options: Unpack[CallOptions]) -> tuple[ListedModel, ...]:
         """List every model that is served."""
         return self._drive(self._endpoints.models(options))
 
@@ -172,6 +173,43 @@ class Client:
     ) -> Power:
         """Have the node's power cap follow a schedule, as docs/power.md describes it."""
         return self._drive(self._endpoints.set_power({"schedule": schedule}, options))
+
+    def repository(
+        self, *, ready: bool = False, **options: Unpack[CallOptions]
+    ) -> tuple[IndexEntry, ...]:
+        """List every version of every model that is stored or served.
+
+        Args:
+            ready: Only those that answer.
+            options: See :class:`CallOptions`.
+        """
+        return self._drive(self._endpoints.index(options, ready=ready))
+
+    def load(
+        self, name: str, *, version: str | None = None, **options: Unpack[CallOptions]
+    ) -> tuple[str, ...]:
+        """Serve what is stored now under a name: a new model, a newer version, or new bytes.
+
+        Returns once it answers; its deadline is five minutes unless given.
+
+        Args:
+            name: Of the model.
+            version: One version, beside those served; None for the newest.
+            options: See :class:`CallOptions`.
+
+        Returns:
+            The versions served now, the newest first.
+
+        Raises:
+            UnusableModelError: What is stored can't be served; what was served still is.
+        """
+        return self._drive(self._endpoints.load(Target(name, version), options))
+
+    def unload(
+        self, name: str, *, version: str | None = None, **options: Unpack[CallOptions]
+    ) -> tuple[str, ...]:
+        """Serve a model, or one version of it, no more; return the versions still served."""
+        return self._drive(self._endpoints.unload(Target(name, version), options))
 
     def live(self, **options: Unpack[CallOptions]) -> bool:
         """Say whether the process answers."""

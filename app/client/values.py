@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -274,6 +274,34 @@ class ModelSummary:
     default: bool
     """Asked when a call names no model."""
     ready: bool
+
+
+State: TypeAlias = Literal["READY", "LOADING", "UNLOADING", "UNAVAILABLE"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """One version of a model, stored or served."""
+
+    version: str
+    state: State
+    reason: str = ""
+    """Why it is not served, or why what is stored now is not what is served."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedModel(ModelSummary):
+    """One model in the list, with the versions there are."""
+
+    versions: tuple[ModelVersion, ...] = ()
+    """The newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntry(ModelVersion):
+    """One version of a model in the index of the repository."""
+
+    name: str = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

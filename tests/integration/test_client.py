@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -31,6 +32,7 @@ from app.client import (
     Retries,
     TooLargeError,
     UnauthorisedError,
+    UnusableModelError,
     WrongFieldError,
     WrongInputError,
 )
@@ -213,6 +215,34 @@ def test_the_power_cap_is_set_and_lifted(guarded: Guarded, connect: Clients) -> 
     with pytest.raises(WrongFieldError, match="cap_w") as caught:
         client.set_power_cap(-1)
     assert caught.value.field == "cap_w"
+
+
+def test_versions_are_loaded_beside_each_other_and_unloaded(
+    start_http: StartHttp, connect: Clients, tmp_path: Path
+) -> None:
+    client = connect(start_http(), model="toy")
+    assert _states(client) == {"2": "READY", "1": "UNAVAILABLE"}
+    assert client.load("toy", version="1") == ("2", "1")
+    assert _states(client) == {"2": "READY", "1": "READY"}
+    window = {client.model(version="1").modalities[0].name: np.zeros((4, 1))}
+    for binary in (True, False):
+        assert client.infer(window, version="1", binary=binary).version == "1"
+    assert client.unload("toy", version="1") == ("2",)
+    with pytest.raises(NotFoundError):
+        client.infer(window, version="1")
+    (tmp_path / "service-0" / "models" / "toy" / "3").mkdir()
+    with pytest.raises(UnusableModelError):
+        client.load("toy", version="3")
+    assert [e.version for e in client.repository(ready=True)] == ["2"]
+    with pytest.raises(NotFoundError):
+        client.load("nobody")
+
+
+def _states(client: Any) -> dict[str, str]:
+    (listed,) = client.models()
+    states = {entry.version: entry.state for entry in client.repository()}
+    assert states == {version.version: version.state for version in listed.versions}
+    return states
 
 
 @pytest.mark.parametrize("binary", [True, False], ids=["binary", "json"])

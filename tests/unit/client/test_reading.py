@@ -7,7 +7,7 @@ import pytest
 
 from app.api import schemas
 from app.client import ProtocolError, values
-from app.client.reading import load, read
+from app.client.reading import load_json, read
 from app.client.wire import Reply
 
 SAME_NAME = {
@@ -30,6 +30,7 @@ def schema_of(name: str) -> set[str]:
         "Guess", "Prediction", "Expected", "PlanInfo", "LatencySpending", "EnergySpending",
         "PowerSpending", "AccuracySpending", "BudgetReport", "BatchInfo", "CascadeStep",
         "ReceiptInfo", "InferAnswer", "Option", "DryRun", "Modality", "ModelSummary",
+        "ListedModel", "ModelVersion",
         "ModelDetails", "VariantInfo", "PowerInfo",
     ],
 )  # fmt: skip
@@ -84,4 +85,4 @@ def test_a_tuple_of_fixed_length_has_that_length() -> None:
 
 def test_an_answer_that_is_not_json_is_a_protocol_error() -> None:
     with pytest.raises(ProtocolError, match="not JSON"):
-        load(Reply(200, {}, b"<html>"))
+        load_json(Reply(200, {}, b"<html>"))
