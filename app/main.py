@@ -117,7 +117,7 @@ def create_app(settings: Settings | None = None, policy: Policy | None = None) -
             admission=admission,
             keys=keys,
             default_model=default_model,
-            rpc=_open_rpc(settings, service, lifecycle, admission),
+            rpc=_open_rpc(settings, service, lifecycle, control, admission),
         )
     )
 
@@ -142,7 +142,11 @@ def _open_admission(
 
 
 def _open_rpc(
-    settings: Settings, service: InferenceService, lifecycle: Lifecycle, admission: Admission
+    settings: Settings,
+    service: InferenceService,
+    lifecycle: Lifecycle,
+    control: ModelControl,
+    admission: Admission,
 ) -> Companion | None:
     if settings.grpc_port is None:
         return None
@@ -152,7 +156,7 @@ def _open_rpc(
         raise ConfigError(
             f"SENTRYFUSE_GRPC_PORT needs {error.name}: pip install 'sentryfuse[grpc]'"
         ) from error
-    return open_rpc(settings, settings.grpc_port, service, lifecycle, admission)
+    return open_rpc(settings, settings.grpc_port, service, lifecycle, control, admission)
 
 
 def _open_pump(

@@ -57,7 +57,9 @@ def infer_request(message: pb.ModelInferRequest) -> InferRequest:
     )
 
 
-def parameters(sent: Mapping[str, pb.InferParameter]) -> dict[str, Parameter]:
+def parameters(
+    sent: Mapping[str, pb.InferParameter] | Mapping[str, pb.ModelRepositoryParameter],
+) -> dict[str, Any]:
     """Read parameters; one without a value is as good as none."""
     read = {}
     for name, parameter in sent.items():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from app.inference.control import ModelControl
 from app.lifecycle import Lifecycle
 from app.rpc.door import Door
 from app.rpc.health import HealthRpc
 from app.rpc.inference import SERVICE, InferenceRpc
+from app.rpc.repository import RepositoryRpc
 from app.rpc.server import RpcServer
 from app.security import Admission
 from app.service import InferenceService
@@ -20,6 +22,7 @@ def open_rpc(
     port: int,
     service: InferenceService,
     lifecycle: Lifecycle,
+    control: ModelControl,
     admission: Admission,
 ) -> RpcServer:
     """Return a server that does not listen yet."""
@@ -30,10 +33,11 @@ def open_rpc(
         clock=service.clock,
     )
     inference = InferenceRpc(service, lifecycle, max_batch=settings.max_batch)
+    repository = RepositoryRpc(control, lifecycle)
     health = HealthRpc(lifecycle, (SERVICE,))
     return RpcServer(
         door,
-        [*inference.methods(), *health.methods()],
+        [*inference.methods(), *repository.methods(), *health.methods()],
         host=settings.host,
         port=port,
         max_message_bytes=settings.max_body_bytes,

@@ -44,7 +44,7 @@ def test_calls_need_a_key_with_their_scope_and_probes_need_none(
     with rpc_client(service.grpc_address) as client:
         assert client.health() == HealthCheckResponse.SERVING
         assert client.ask(pb.ServerReadyRequest()).ready
-        about = pb.ModelMetadataRequest(name="toy")
+        about, load = pb.ModelMetadataRequest(name="toy"), pb.RepositoryModelLoadRequest()
         assert code_of(client, infer) is grpc.StatusCode.UNAUTHENTICATED
         assert code_of(client, infer, (KEY, "guessed")) is grpc.StatusCode.UNAUTHENTICATED
         assert code_of(client, infer, (KEY, secrets["reader"])) is grpc.StatusCode.PERMISSION_DENIED
@@ -53,6 +53,8 @@ def test_calls_need_a_key_with_their_scope_and_probes_need_none(
         assert code_of(client, infer, bearer) is grpc.StatusCode.OK
         assert code_of(client, about, bearer) is grpc.StatusCode.PERMISSION_DENIED
         assert code_of(client, about, (KEY, secrets["reader"])) is grpc.StatusCode.OK
+        assert code_of(client, load, (KEY, secrets["reader"])) is grpc.StatusCode.PERMISSION_DENIED
+        assert code_of(client, load, (KEY, secrets["boss"])) is grpc.StatusCode.NOT_FOUND
     assert "gateway" in {line.get("key") for line in service.log_lines()}
     assert not any(secret in service.log.read_text() for secret in secrets.values())
 

@@ -183,7 +183,8 @@ def test_a_deadline_is_a_latency_budget_and_the_smallest_counts(
     metadata = (("x-latency-budget-ms", header),) if header else ()
     answer = client.infer(request, timeout=deadline_s, metadata=metadata)
     receipt = json.loads(answer.parameters["receipt"].string_param)
-    assert most - 1000 < receipt["budget"]["latency"]["asked_ms"] <= most
+    asked_ms = receipt["budget"]["latency"]["asked_ms"]
+    assert most - 1000 < asked_ms <= 1.01 * most  # a deadline travels with two or three digits
 
 
 def test_calls_that_there_are_not_are_unimplemented(client: RpcClient) -> None:

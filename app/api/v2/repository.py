@@ -16,6 +16,7 @@ from app.errors import NotReadyError, WrongFieldError
 from app.inference.control import ModelControl
 from app.lifecycle import Lifecycle
 from app.protocol import diagnosis
+from app.protocol.repository import version_to_load, version_to_unload
 
 _RETRY_S = 5.0
 _VERSION = {"type": "string", "description": "Only this version, beside those that are served"}
@@ -76,18 +77,16 @@ class RepositoryApi:
     async def load(self, model: str, request: Request) -> dict[str, Any]:
         """Serve what is stored now under a name, once it is ready; what is bad changes nothing."""
         content = await self._content(request)
-        parameters = _parameters(content, known=("version",))
+        version = version_to_load(_parameters(content))
         self._check_not_ending()
-        versions = await self._control.load(model, _version(parameters))
+        versions = await self._control.load(model, version)
         return {"name": model, "versions": versions}
 
     async def unload(self, model: str, request: Request) -> dict[str, Any]:
         """Serve a model no more; requests that have it are finished."""
         content = await self._content(request)
-        parameters = _parameters(content, known=("version", "unload_dependents"))
-        if not isinstance(parameters.get("unload_dependents", False), bool):
-            raise _wrong("unload_dependents", "be true or false", parameters["unload_dependents"])
-        versions = await self._control.unload(model, _version(parameters))
+        version = version_to_unload(_parameters(content))
+        versions = await self._control.unload(model, version)
         return {"name": model, "versions": versions}
 
     def _check_not_ending(self) -> None:
@@ -107,34 +106,13 @@ class RepositoryApi:
         return content
 
 
-def _parameters(content: Mapping[str, Any], *, known: tuple[str, ...]) -> dict[str, Any]:
+def _parameters(content: Mapping[str, Any]) -> dict[str, Any]:
     parameters = content.get("parameters", {})
     if not isinstance(parameters, dict):
-        raise _wrong("parameters", "be an object", parameters)
-    for name in parameters:
-        if name == "config" or name.startswith("file:"):
-            raise WrongFieldError(
-                f"parameters: {diagnosis.shorten(name)} can't be sent along: what is served is "
-                "what the directory of models holds",
-                field="parameters",
-            )
-        if name not in known:
-            raise WrongFieldError(
-                f"parameters: no {diagnosis.shorten(name)}; there is {', '.join(known)}",
-                field="parameters",
-            )
+        raise WrongFieldError(
+            f"parameters must be an object, got {diagnosis.kind(parameters)}", field="parameters"
+        )
     return parameters
-
-
-def _version(parameters: Mapping[str, Any]) -> str | None:
-    version = parameters.get("version")
-    if version is not None and not isinstance(version, str):
-        raise _wrong("version", "be a string", version)
-    return version
-
-
-def _wrong(field: str, must: str, value: object) -> WrongFieldError:
-    return WrongFieldError(f"{field} must {must}, got {diagnosis.kind(value)}", field=field)
 
 
 def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
