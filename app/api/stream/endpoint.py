@@ -12,10 +12,10 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.errors import refuse
 from app.api.stream.channel import Channel
-from app.api.stream.session import StreamLimits, StreamSession
-from app.api.stream.terms import StreamTerms, read_terms
+from app.api.stream.limits import StreamLimits
+from app.api.stream.session import StreamSession
+from app.api.stream.terms import Asked, StreamTerms, read_terms
 from app.errors import NotReadyError, RequestError, ShedError
-from app.inference.model import ServedModel
 from app.lifecycle import Lifecycle
 from app.service import InferenceService
 from app.settings import Settings
@@ -106,38 +106,39 @@ class StreamEndpoint:
         """Serve one stream."""
         await receive()  # that it was asked for
         try:
-            model, terms = self._admit(scope)
+            asked, terms = self._admit(scope)
         except RequestError as error:
             await refuse(error, scope["path"])(scope, receive, send)
             return
         await send({"type": "websocket.accept"})
-        await self._serve(scope, model, terms, Channel(receive, send))
+        await self._serve(scope, asked, terms, Channel(receive, send))
 
-    def _admit(self, scope: Scope) -> tuple[ServedModel, StreamTerms]:
+    def _admit(self, scope: Scope) -> tuple[Asked, StreamTerms]:
         params = scope["path_params"]
-        model = self._service.model(params.get("model", self._default_model), params.get("version"))
+        name, version = params.get("model", self._default_model), params.get("version")
+        model = self._service.model(name, version)
         terms = read_terms(scope["query_string"], scope["headers"], model.spec)
         if self._lifecycle.phase == "draining":
             raise NotReadyError("the service was told to end", retry_after_s=_RETRY_S)
         if not model.warm:
             raise NotReadyError(f"model {model.name} is getting ready", retry_after_s=_RETRY_S)
         self._streams.check_room()
-        return model, terms
+        asked = Asked(name=name, version=version, served=model.version, spec=model.spec)
+        return asked, terms
 
     async def _serve(
-        self, scope: Scope, model: ServedModel, terms: StreamTerms, channel: Channel
+        self, scope: Scope, asked: Asked, terms: StreamTerms, channel: Channel
     ) -> None:
         began_s = time.perf_counter()
         session = StreamSession(
             self._service,
-            model,
-            scope["path_params"].get("version"),
+            asked,
             terms=terms,
             limits=self._limits,
             channel=channel,
             meters=self._streams.meters,
         )
-        facts: dict[str, object] = {"path": scope["path"], "model": model.name}
+        facts: dict[str, object] = {"path": scope["path"], "model": asked.name}
         if "principal" in scope:
             facts["principal"] = scope["principal"]
         logger.info("stream opened", extra={"facts": {**facts, "hop_s": terms.hop_s}})

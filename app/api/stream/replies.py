@@ -8,7 +8,7 @@ import orjson
 
 from app.answer import Answer
 from app.api.errors import problem_of
-from app.api.stream.terms import StreamTerms
+from app.api.stream.terms import Asked, StreamTerms
 from app.errors import (
     BudgetError,
     DeadlineError,
@@ -18,19 +18,18 @@ from app.errors import (
     UnavailableError,
     UnknownModelError,
 )
-from app.inference.model import ServedModel
 from app.protocol.render import answer_json
 from app.streaming.windower import Missed, Window
 
 
-def opened(model: ServedModel, terms: StreamTerms, window_s: float) -> bytes:
+def opened(asked: Asked, terms: StreamTerms, window_s: float) -> bytes:
     """The first message: what was agreed."""
     return orjson.dumps(
         {
             "open": {
                 "id": terms.id,
-                "model": model.name,
-                "version": model.version,
+                "model": asked.name,
+                "version": asked.served,
                 "window_s": window_s,
                 "hop_s": terms.hop_s,
                 "sensors": [
@@ -41,7 +40,7 @@ def opened(model: ServedModel, terms: StreamTerms, window_s: float) -> bytes:
                         "rate_hz": m.rate_hz,
                         "silence_s": terms.silence_s.get(m.name),
                     }
-                    for m in model.spec.modalities
+                    for m in asked.spec.modalities
                 ],
             }
         }

@@ -7,7 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from app.api.stream import replies
 from app.api.stream.channel import (
@@ -20,16 +20,16 @@ from app.api.stream.channel import (
     GoingAwayError,
     GoneError,
 )
-from app.api.stream.messages import End, Samples, read_message
-from app.api.stream.terms import StreamTerms
+from app.api.stream.limits import StreamLimits
+from app.api.stream.messages import End, read_message
+from app.api.stream.terms import Asked, StreamTerms
 from app.ask import Ask
-from app.errors import RequestError, ShedError, UnknownModelError, WrongFieldError
+from app.errors import RequestError, UnknownModelError, WrongFieldError
 from app.inference.model import ServedModel
 from app.inference.windows import Windows
 from app.service import InferenceService
-from app.settings import Settings
 from app.streaming.backlog import Backlog
-from app.streaming.pace import Pace
+from app.streaming.pace import Paces
 from app.streaming.windower import Missed, Window, Windower
 from app.telemetry.streams import StreamMeters
 from sentryfuse.presence import Presence
@@ -40,37 +40,12 @@ _MOST_ERRORS = 8  # wrong messages in a row, and errors that wait to be told
 _FLUSH_S = 10.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamLimits:
-    """What one stream may ask of the server."""
-
-    backlog: int
-    """Windows in flight."""
-    speed: float
-    """Samples of each sensor, as a multiple of its rate."""
-    idle_s: float
-    """Longest time without samples."""
-    send_s: float
-    """Longest time for which the client may leave its answers unread."""
-
-    @classmethod
-    def of(cls, settings: Settings) -> StreamLimits:
-        """Read them from the settings."""
-        return cls(
-            backlog=settings.stream_backlog,
-            speed=settings.stream_speed,
-            idle_s=settings.stream_idle_s,
-            send_s=settings.stream_send_s,
-        )
-
-
 class StreamSession:
     """Runs one stream.
 
     Args:
         service: Answers the windows.
-        model: What is asked; a newer version takes over when it is served.
-        version: None for whichever version is served by default.
+        asked: What is asked.
         terms: What was agreed.
         limits: What it may ask.
         channel: To and from the client.
@@ -80,8 +55,7 @@ class StreamSession:
     def __init__(
         self,
         service: InferenceService,
-        model: ServedModel,
-        version: str | None,
+        asked: Asked,
         *,
         terms: StreamTerms,
         limits: StreamLimits,
@@ -89,20 +63,19 @@ class StreamSession:
         meters: StreamMeters,
     ) -> None:
         self._service = service
-        self._model = model
-        self._version = version
+        self._asked = asked
         self._terms = terms
         self._limits = limits
         self._channel = channel
         self._meters = meters
         self._opened_s = service.clock()
         self._windower = Windower(
-            model.spec.modalities,
+            asked.spec.modalities,
             hop_s=terms.hop_s,
             silence_s=terms.silence_s,
             most_windows=limits.backlog,
         )
-        self._pace = {m.name: self._pace_of(m.length, m.rate_hz) for m in model.spec.modalities}
+        self._paces = Paces(asked.spec.modalities, limits.speed, self._opened_s)
         running = max(1, limits.backlog // 2)
         self._backlog: Backlog[bytes] = Backlog(running, max(1, limits.backlog - running))
         self._notices: deque[bytes] = deque()
@@ -126,7 +99,7 @@ class StreamSession:
 
     async def run(self) -> Close:
         """Serve until somebody ends it; return why, with nothing left running."""
-        self._say(replies.opened(self._model, self._terms, self._windower.longest_s))
+        self._say(replies.opened(self._asked, self._terms, self._windower.longest_s))
         listening = self._spawn(self._listen())
         speaking = self._spawn(self._speak())
         try:
@@ -140,11 +113,6 @@ class StreamSession:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _pace_of(self, length: int, rate_hz: float) -> Pace:
-        """Two windows at once, then a multiple of the rate; a constant may come each second."""
-        rate_hz = self._limits.speed * (rate_hz or length)
-        return Pace(rate_hz, int(max(2 * length, rate_hz)), self._opened_s)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         return asyncio.get_running_loop().create_task(self._guarded(work))
@@ -187,12 +155,13 @@ class StreamSession:
 
     def _take(self, message: str | bytes, received_s: float) -> None:
         began_cpu_s = time.thread_time()
-        content = read_message(message, self._model.spec)
+        content = read_message(message, self._asked.spec)
         if isinstance(content, End):
             self._line_up(self._windower.finish(received_s - self._opened_s))
             self.end(Close(NORMAL, flush=True))
             return
-        self._check_pace(content, received_s)
+        counts = {name: len(rows) for name, rows in content.rows.items()}
+        self._paces.admit(counts, received_s)
         pushed = self._windower.push(
             content.rows, first_s=content.first_s, now_s=received_s - self._opened_s
         )
@@ -206,19 +175,6 @@ class StreamSession:
                 field="t",
             )
         self._errors_in_a_row = 0
-
-    def _check_pace(self, samples: Samples, received_s: float) -> None:
-        for name, rows in samples.rows.items():
-            pace = self._pace[name]
-            if not pace.allows(len(rows), received_s):
-                raise ShedError(
-                    f"modality {name!r} may send {pace.rate_hz:g} samples per second and "
-                    f"{pace.burst} at once, got {len(rows)} more",
-                    reason="pace",
-                    retry_after_s=len(rows) / pace.rate_hz,
-                )
-        for name, rows in samples.rows.items():
-            self._pace[name].take(len(rows))
 
     def _wrong(self, error: RequestError) -> None:
         self._errors_in_a_row += 1
@@ -281,13 +237,13 @@ class StreamSession:
 
     def _served(self) -> ServedModel:
         """What is served under the model's name by now, if it takes the same sensors."""
-        name = self._model.name
+        name = self._asked.name
         try:
-            model = self._service.model(name, self._version)
+            model = self._service.model(name, self._asked.version)
         except UnknownModelError:
             self.end(Close(GOING_AWAY, f"model {name} was unloaded", flush=True))
             raise
-        if model.spec.modalities != self._model.spec.modalities:
+        if model.spec.modalities != self._asked.spec.modalities:
             reason = f"model {name} takes other sensors now; open a new stream"
             self.end(Close(GOING_AWAY, reason, flush=True))
             raise UnknownModelError(reason)

@@ -30,6 +30,18 @@ _OF_THE_HANDSHAKE = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Which model a stream asks. Not the model itself: that one may be replaced meanwhile."""
+
+    name: str
+    version: str | None
+    """None for whichever is served by default."""
+    served: str
+    """The version that it was when the stream was opened."""
+    spec: ModelSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StreamTerms:
     """How a stream is cut into windows, and what each of them may spend."""
 
