@@ -16,6 +16,7 @@ HEAVY = (
     "rich",
     "typer",
     "grpc",
+    "websockets",
 )
 
 

@@ -30,11 +30,6 @@ class Samples:
     first_s: float | None
     """When the first of each was taken, on the sender's clock, if it says."""
 
-    @property
-    def bytes(self) -> int:
-        """Size of the numbers."""
-        return sum(rows.nbytes for rows in self.rows.values())
-
 
 @dataclass(frozen=True, slots=True)
 class End:

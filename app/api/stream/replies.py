@@ -68,13 +68,15 @@ def missed(gone: Missed) -> bytes:
 def wrong(error: RequestError) -> bytes:
     """What is wrong with a message; nothing of it was taken."""
     problem = problem_of(error)
-    content = {
+    content: dict[str, Any] = {
         "type": problem.type,
         "title": problem.title,
         "status": problem.status,
         "detail": str(error),
         **error.facts,
     }
+    if isinstance(error, UnavailableError):
+        content["retry_after_s"] = round(error.retry_after_s, 3)
     return orjson.dumps({"error": content})
 
 
