@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from importlib.metadata import version
 
 from fastapi import FastAPI
 
@@ -33,6 +34,8 @@ from app.settings import Settings, load_settings
 from app.storage import RedisLink, SharedProfiles
 from app.stores import open_masks, open_redis
 from app.telemetry.metrics import Metrics, NodeReading
+from app.tracing import Tracer
+from app.tracing.opening import open_tracer
 from app.upkeep import Upkeep
 from sentryfuse.errors import ConfigError
 
@@ -108,6 +111,8 @@ def create_app(settings: Settings | None = None, policy: Policy | None = None) -
     metrics.watch_node(partial(_read_node, service, lifecycle, link))
     admission, keys = _open_admission(settings, metrics, clock)
 
+    tracer = open_tracer(settings, version=version("sentryfuse"), clock=clock)
+
     return web_app(
         Parts(
             settings=settings,
@@ -117,7 +122,8 @@ def create_app(settings: Settings | None = None, policy: Policy | None = None) -
             admission=admission,
             keys=keys,
             default_model=default_model,
-            rpc=_open_rpc(settings, service, lifecycle, control, admission),
+            tracer=tracer,
+            rpc=_open_rpc(settings, service, lifecycle, control, admission, tracer),
         )
     )
 
@@ -147,6 +153,7 @@ def _open_rpc(
     lifecycle: Lifecycle,
     control: ModelControl,
     admission: Admission,
+    tracer: Tracer | None,
 ) -> Companion | None:
     if settings.grpc_port is None:
         return None
@@ -156,7 +163,7 @@ def _open_rpc(
         raise ConfigError(
             f"SENTRYFUSE_GRPC_PORT needs {error.name}: pip install 'sentryfuse[grpc]'"
         ) from error
-    return open_rpc(settings, settings.grpc_port, service, lifecycle, control, admission)
+    return open_rpc(settings, settings.grpc_port, service, lifecycle, control, admission, tracer)
 
 
 def _open_pump(

@@ -211,6 +211,12 @@ class Settings(BaseSettings):
         False, description="Listen on an address that others can reach although nobody needs a key"
     )
 
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="OpenTelemetry collector (OTLP over HTTP) that gets a trace of each request, "
+        "http://HOST:4318",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log record written"
     )

@@ -6,20 +6,26 @@ import logging
 import re
 import time
 from collections.abc import Container
+from dataclasses import replace
 from uuid import uuid4
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.errors import internal_error
+from app.api.tracing import begin_trace, end_trace
 from app.errors import ClientGoneError
 from app.protocol.budgets import RawHeaders
 from app.telemetry.logs import RequestContext, current_request
 from app.telemetry.metrics import Metrics
+from app.tracing import Tracer
 
 logger = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
-_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-.{0,64})?")
+_TRACEPARENT = re.compile(
+    rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.{0,64})?"
+)
+_TRACEPARENT_BYTES = 55  # later versions may add fields that we know nothing of
 _OURS = frozenset({"http", "websocket"})
 _FIRST = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 _SWITCHED = 101
@@ -37,15 +43,23 @@ class RequestIdentity:
         metrics: Where requests are counted.
         models: Names that may appear in metrics.
         access_log: Whether each request is logged.
+        tracer: Told of each request; None if nobody asked for that.
     """
 
     def __init__(
-        self, app: ASGIApp, *, metrics: Metrics, models: Container[str], access_log: bool
+        self,
+        app: ASGIApp,
+        *,
+        metrics: Metrics,
+        models: Container[str],
+        access_log: bool,
+        tracer: Tracer | None = None,
     ) -> None:
         self._app = app
         self._metrics = metrics
         self._models = models
         self._access_log = access_log
+        self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -54,15 +68,23 @@ class RequestIdentity:
             return
         began_s = time.perf_counter()
         context = identify(scope["headers"])
+        trace = None
+        if self._tracer is not None:
+            trace = begin_trace(self._tracer, scope, context.traceparent)
+            if trace is not None:
+                scope["trace"] = trace
+                context = replace(context, traceparent=trace.traceparent)
         scope["request_id"] = context.request_id
-        echoed = (b"x-request-id", context.request_id.encode())
+        echoed = [(b"x-request-id", context.request_id.encode())]
+        if context.traceparent is not None:
+            echoed.append((b"traceparent", context.traceparent.encode()))
         status = 0
 
         async def send_with_identity(message: Message) -> None:
             nonlocal status
             if message["type"] in _FIRST:
                 status = message.get("status", _SWITCHED)
-                message["headers"] = [*message.get("headers", ()), echoed]
+                message["headers"] = [*message.get("headers", ()), *echoed]
             await send(message)
 
         token = current_request.set(context)
@@ -77,10 +99,12 @@ class RequestIdentity:
         finally:
             if status != _SWITCHED:
                 self._record(scope, status, time.perf_counter() - began_s)
+            if trace is not None:
+                end_trace(trace, scope, _route(scope), status, context.request_id)
             current_request.reset(token)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route") or scope.get("endpoint"), "path", "unmatched")
+        route = _route(scope)
         model = scope.get("path_params", {}).get("model", "")
         if model not in self._models:
             model = ""
@@ -100,6 +124,12 @@ class RequestIdentity:
             logger.log(level, "request", extra={"facts": facts})
 
 
+def _route(scope: Scope) -> str:
+    """The template of a request's path."""
+    route: str = getattr(scope.get("route") or scope.get("endpoint"), "path", "unmatched")
+    return route
+
+
 def identify(headers: RawHeaders) -> RequestContext:
     """Read who a request is, or name it, and the trace it belongs to."""
     request_id = traceparent = None
@@ -107,7 +137,7 @@ def identify(headers: RawHeaders) -> RequestContext:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             request_id = value.decode()
         elif name == b"traceparent" and _TRACEPARENT.fullmatch(value):
-            traceparent = value.decode("latin-1")
+            traceparent = value[:_TRACEPARENT_BYTES].decode()
     return RequestContext(request_id or uuid4().hex, traceparent)
 
 

@@ -129,6 +129,8 @@ class InferEndpoint:
         first_byte_s = service.clock()
         await send({"type": "http.response.body", "body": written.content})
         service.answered(ask, answer, first_byte_s)
+        if (trace := scope.get("trace")) is not None:
+            trace.tell(ask, answer, first_byte_s)
 
 
 def _headers(answer: Answer, written: Written, wanted: BudgetRequest) -> list[tuple[bytes, bytes]]:

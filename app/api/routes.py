@@ -35,6 +35,7 @@ from app.security import Admission, KeyFollower
 from app.service import InferenceService
 from app.settings import Settings
 from app.telemetry.metrics import CONTENT_TYPE
+from app.tracing import Tracer
 
 _DOCS_PAGE = Path(__file__).parent.parent / "web" / "docs.html"
 _DESCRIPTION = (
@@ -68,6 +69,8 @@ class Parts:
     """Keeps its keys up to date; None where there are none."""
     default_model: str
     """Answers ``/v1/infer``."""
+    tracer: Tracer | None = None
+    """Told of each request, if somebody wants to know."""
     rpc: Companion | None = None
     """Another port beside HTTP's, if there is one."""
 
@@ -88,6 +91,8 @@ def web_app(parts: Parts) -> FastAPI:
         if parts.rpc is not None:
             await parts.rpc.stop()
         await parts.lifecycle.stop()
+        if parts.tracer is not None:
+            await asyncio.to_thread(parts.tracer.close)
 
     app = FastAPI(
         title="SentryFuse",
@@ -116,6 +121,7 @@ def web_app(parts: Parts) -> FastAPI:
         metrics=service.metrics,
         models=service.models,
         access_log=parts.settings.access_log,
+        tracer=parts.tracer,
     )
     return app
 

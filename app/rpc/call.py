@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError, Message
 
 from app.errors import MalformedError
 from app.security import Scope
+from app.tracing import RequestTrace
 
 M = TypeVar("M", bound=Message)
 
@@ -30,6 +31,8 @@ class Call:
     """Name of the API key it came with; None where it was not looked at."""
     trailers: list[tuple[str, str]] = field(default_factory=list)
     """Metadata that goes back with the answer."""
+    trace: RequestTrace | None = None
+    """Told what became of it, if somebody wants to know."""
 
 
 Answer = Callable[[bytes, Call], Awaitable[bytes]]

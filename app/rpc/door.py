@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,9 +16,11 @@ from app.api.errors import problem_of
 from app.errors import DeadlineError, NotReadyError, RequestError
 from app.rpc.call import Call, Method, RawMetadata
 from app.rpc.status import Metadata, code_of, message_of, metadata_of
+from app.rpc.tracing import begin_trace, end_trace
 from app.security import Admission
 from app.telemetry.logs import current_request
 from app.telemetry.metrics import Metrics
+from app.tracing import Tracer
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +42,7 @@ class Door:
         metrics: Where calls are counted.
         access_log: Whether each call is logged.
         clock: Monotone seconds.
+        tracer: Told of each call; None if nobody asked for that.
     """
 
     def __init__(
@@ -48,11 +52,13 @@ class Door:
         metrics: Metrics,
         access_log: bool,
         clock: Callable[[], float],
+        tracer: Tracer | None = None,
     ) -> None:
         self._admission = admission
         self._metrics = metrics
         self._access_log = access_log
         self._clock = clock
+        self._tracer = tracer
         self._closed = False
         self._inside = 0
         self._came_s = clock()
@@ -93,10 +99,15 @@ class Door:
         """Serve one call, in a task of its own."""
         call = Call(headers=_headers(context), received_s=self._clock())
         identity = identify(call.headers)
+        if self._tracer is not None and not method.quiet:
+            call.trace = begin_trace(self._tracer, method, call.headers, identity.traceparent)
+            identity = replace(identity, traceparent=call.trace.traceparent)
         current_request.set(identity)
         self._came_s = call.received_s
         self._inside += 1
-        echoed = ("x-request-id", identity.request_id)
+        echoed: Metadata = (("x-request-id", identity.request_id),)
+        if identity.traceparent is not None:
+            echoed = (*echoed, ("traceparent", identity.traceparent))
         code, detail, answer = grpc.StatusCode.OK, "", b""
         metadata: Metadata = ()
         try:
@@ -118,9 +129,11 @@ class Door:
         finally:
             self._inside -= 1
             self._record(method, call, code)
+            if call.trace is not None:
+                end_trace(call.trace, method, code, identity.request_id)
         if code is not grpc.StatusCode.OK:
-            await context.abort(code, detail, (*metadata, echoed))
-        context.set_trailing_metadata((*metadata, echoed))
+            await context.abort(code, detail, (*metadata, *echoed))
+        context.set_trailing_metadata((*metadata, *echoed))
         return answer
 
     async def _answer(

@@ -120,7 +120,10 @@ class InferenceRpc:
         ]
         if wanted.handling is not None:
             call.trailers.append(("preference-applied", f"handling={wanted.handling}"))
-        service.answered(ask, answer, service.clock())
+        answered_s = service.clock()
+        service.answered(ask, answer, answered_s)
+        if call.trace is not None:
+            call.trace.tell(ask, answer, answered_s)
         return written
 
     def _model(self, name: str, version: str, call: Call) -> ServedModel:

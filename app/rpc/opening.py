@@ -12,6 +12,7 @@ from app.rpc.server import RpcServer
 from app.security import Admission
 from app.service import InferenceService
 from app.settings import Settings
+from app.tracing import Tracer
 
 _CALLS_BESIDE = 256  # that may be under way beside as many as wait and as many as run
 _LAST_WORDS_S = 1.5  # for what has to be let go of after the last answer
@@ -24,6 +25,7 @@ def open_rpc(
     lifecycle: Lifecycle,
     control: ModelControl,
     admission: Admission,
+    tracer: Tracer | None = None,
 ) -> RpcServer:
     """Return a server that does not listen yet."""
     door = Door(
@@ -31,6 +33,7 @@ def open_rpc(
         metrics=service.metrics,
         access_log=settings.access_log,
         clock=service.clock,
+        tracer=tracer,
     )
     inference = InferenceRpc(service, lifecycle, max_batch=settings.max_batch)
     repository = RepositoryRpc(control, lifecycle)
