@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from app.errors import WrongInputError
 from app.scheduling import Budget, BudgetKind, Plan
 from sentryfuse.energy import Quality
 from sentryfuse.presence import Presence
@@ -118,7 +119,18 @@ def variant_name(presence: Presence, permille: int) -> str:
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Softmax over the last axis, ``[batch, classes]``."""
+    """Softmax over the last axis, ``[batch, classes]``.
+
+    Raises:
+        WrongInputError: The windows held values so large that the model could not compute with
+            them; there is no answer that would mean anything.
+    """
+    if not np.isfinite(logits).all():
+        raise WrongInputError(
+            "the windows hold values so large that the model's answer is not a finite number",
+            expected="values as the sensors give them, in their units",
+            received="values beyond what the model can compute with",
+        )
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
     result: NDArray[np.float32] = exponentials / exponentials.sum(axis=-1, keepdims=True)
     return result

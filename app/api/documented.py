@@ -16,13 +16,21 @@ MODEL = {"name": "model", "in": "path", "required": True, "schema": {"type": "st
 VERSION = {**MODEL, "name": "version"}
 
 
+_POSITIVE = {"type": "number", "exclusiveMinimum": 0}
+_SCHEMAS: dict[str, dict[str, Any]] = {
+    "Prefer": {"type": "string"},
+    "X-Accuracy-Floor": {**_POSITIVE, "maximum": 1},
+    "SentryFuse-Cascade": {**_POSITIVE, "exclusiveMaximum": 1},
+}
+
+
 def _header(name: str, example: object, text: str) -> dict[str, Any]:
     return {
         "name": name,
         "in": "header",
         "required": False,
         "description": text,
-        "schema": {"type": "string"} if isinstance(example, str) else {"type": "number"},
+        "schema": _SCHEMAS.get(name, _POSITIVE),
         "example": example,
     }
 

@@ -20,10 +20,13 @@ from app.api.documented import (
     one_window,
     problem_responses,
 )
+from app.api.documented_refusals import describe_refusals
 from app.api.power_docs import power_body
 from app.api.v2 import docs as v2_docs
 from app.api.v2 import schemas as v2_schemas
 from app.inference.catalogue import Catalogue
+from app.protocol.assembly import MAX_ID_LENGTH
+from app.protocol.diagnosis import FLOAT32_LIMIT
 from sentryfuse.bundle import Bundle
 from sentryfuse.spec import ModelSpec
 
@@ -33,7 +36,15 @@ _NAMED: Mapping[str, tuple[dict[str, Any], ...]] = {
 }
 
 
-def install(app: FastAPI, models: Catalogue, *, default_model: str, idle_power_w: float) -> None:
+def install(
+    app: FastAPI,
+    models: Catalogue,
+    *,
+    default_model: str,
+    idle_power_w: float,
+    max_batch: int,
+    guarded: bool,
+) -> None:
     """Let the app describe itself; made when asked for, and again when the example has changed.
 
     Args:
@@ -41,6 +52,8 @@ def install(app: FastAPI, models: Catalogue, *, default_model: str, idle_power_w
         models: What is served.
         default_model: Name of the one that the examples are for, while it is served.
         idle_power_w: The least that a power cap can be.
+        max_batch: Most windows in one request.
+        guarded: Whether API keys are asked for.
     """
     described = ""
 
@@ -55,8 +68,9 @@ def install(app: FastAPI, models: Catalogue, *, default_model: str, idle_power_w
                 paths = document["paths"]
                 for path, named in _NAMED.items():
                     plan = paths[f"{path}/plan"]["post"]
-                    plan.update(_plan_request(model.spec, named))
+                    plan.update(_plan_request(model.spec, named, max_batch))
                 paths["/v1/power"]["put"].update(_power_request(idle_power_w))
+                describe_refusals(document, guarded=guarded)
                 _name_the_model(paths, {"model": model.name, "version": model.version})
         assert app.openapi_schema is not None
         return app.openapi_schema
@@ -100,13 +114,20 @@ def _name_the_model(paths: dict[str, Any], names: dict[str, str]) -> None:
                     parameter["example"] = names[parameter["name"]]
 
 
-def _plan_request(spec: ModelSpec, named: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _plan_request(
+    spec: ModelSpec, named: Sequence[dict[str, Any]], max_batch: int
+) -> dict[str, Any]:
     names = list(spec.modality_names)
     schema = {
         "type": "object",
         "properties": {
-            "present": {"type": "array", "items": {"enum": names}, "default": names},
-            "batch": {"type": "integer", "minimum": 1, "default": 1},
+            "present": {
+                "type": "array",
+                "items": {"enum": names},
+                "minItems": 1,
+                "default": names,
+            },
+            "batch": {"type": "integer", "minimum": 1, "maximum": max_batch, "default": 1},
         },
     }
     example = {"present": names[: max(1, len(names) - 2)], "batch": 1}
@@ -140,13 +161,9 @@ def _power_request(idle_power_w: float) -> dict[str, Any]:
 
 def _infer_operation(bundle: Bundle) -> dict[str, Any]:
     spec = bundle.spec
-    window = {
-        "type": ["array", "null"],
-        "items": {"type": "array", "items": {"type": ["number", "array"]}},
-    }
     properties = {
         m.name: {
-            **window,
+            "anyOf": _window_schemas(m.length, m.channels),
             "description": f"[{m.length}, {m.channels}] numbers, or [batch, {m.length}, "
             f"{m.channels}]; null or left out: absent",
         }
@@ -162,7 +179,11 @@ def _infer_operation(bundle: Bundle) -> dict[str, Any]:
                 "additionalProperties": False,
                 "minProperties": 1,
             },
-            "id": {"type": "string", "description": "Comes back in the answer"},
+            "id": {
+                "type": ["string", "null"],
+                "maxLength": MAX_ID_LENGTH,
+                "description": "Comes back in the answer",
+            },
         },
     }
     responses: dict[str, Any] = {
@@ -190,6 +211,21 @@ def _infer_operation(bundle: Bundle) -> dict[str, Any]:
         "requestBody": json_body(schema, _windows(bundle)),
         "responses": responses,
     }
+
+
+def _window_schemas(length: int, channels: int) -> list[dict[str, Any]]:
+    """One window, several, or none."""
+
+    def array(items: dict[str, Any], size: int) -> dict[str, Any]:
+        return {"type": "array", "items": items, "minItems": size, "maxItems": size}
+
+    number = {
+        "type": "number",
+        "exclusiveMinimum": -FLOAT32_LIMIT,
+        "exclusiveMaximum": FLOAT32_LIMIT,
+    }
+    window = array(array(number, channels), length)
+    return [window, {"type": "array", "items": window, "minItems": 1}, {"type": "null"}]
 
 
 def _windows(bundle: Bundle) -> dict[str, Any]:

@@ -197,4 +197,6 @@ def _add_pages(app: FastAPI, parts: Parts) -> None:
         service.models,
         default_model=parts.default_model,
         idle_power_w=parts.settings.idle_power_w,
+        max_batch=parts.settings.max_batch,
+        guarded=parts.keys is not None,
     )

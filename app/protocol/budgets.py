@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -42,8 +43,9 @@ class _Quantity:
 
     def in_base_units(self, amount: float) -> float | None:
         """Convert; None for what is not allowed."""
-        converted = amount * self.scale
-        return converted if 0 < converted < math.inf and amount <= self.at_most else None
+        if not 0 < amount < math.inf or amount > self.at_most:
+            return None
+        return max(amount * self.scale, sys.float_info.min)  # never rounded down to nothing
 
 
 _HEADERS = {

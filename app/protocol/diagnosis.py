@@ -12,7 +12,7 @@ from app.errors import WrongInputError
 from sentryfuse.spec import ModalitySpec
 
 _DEEPEST = 4  # one more than a batch of windows needs
-_FLOAT32_LIMIT = 3.4028235677973366e38
+FLOAT32_LIMIT = 3.4028235677973366e38
 """The least double that rounds to infinity in float32."""
 
 
@@ -79,7 +79,7 @@ def not_finite(modality: ModalitySpec, window: object) -> WrongInputError:
     for path, leaf in _leaves(window):
         if leaf is None:
             return wrong_window(modality, window)
-        if isinstance(leaf, int | float) and not abs(leaf) < _FLOAT32_LIMIT:
+        if isinstance(leaf, int | float) and not abs(leaf) < FLOAT32_LIMIT:
             received = f"{shorten(leaf)} at {_place(path)}"
             break
     else:
@@ -95,7 +95,7 @@ def not_finite_values(modality: ModalitySpec, values: NDArray[Any]) -> WrongInpu
 
 
 def _no_data(modality: ModalitySpec, received: str) -> WrongInputError:
-    expected = f"finite numbers within ±{_FLOAT32_LIMIT:.3g}"
+    expected = f"finite numbers within ±{FLOAT32_LIMIT:.3g}"
     return WrongInputError(
         f"modality {modality.name!r} must hold {expected}, got {received}; "
         "leave a sensor out, or send null for it, when it has no data",

@@ -140,6 +140,20 @@ def test_deep_nesting_is_malformed_in_the_open_protocol(service: HttpService, de
         assert response.json()["error"]
 
 
+def test_windows_that_overflow_the_model_have_no_answer(service: HttpService) -> None:
+    content = service.window()
+    content["inputs"] = {n: [[3.4e38] * len(r) for r in w] for n, w in content["inputs"].items()}
+    problem = refused(service.infer(content), 422, "wrong-input")
+    assert "not a finite number" in problem["detail"]
+
+
+def test_a_method_that_is_not_offered_is_told_which_are(service: HttpService) -> None:
+    for method in ("TRACE", "OPTIONS", "DELETE"):
+        response = service.client.request(method, "/v1/power")
+        assert response.status_code == 405
+        assert response.headers["allow"] == "GET, PUT"
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 def test_a_compressed_body_is_answered_like_a_plain_one(
     service: HttpService, encoding: str

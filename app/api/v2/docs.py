@@ -21,7 +21,7 @@ from sentryfuse.bundle import Bundle
 from sentryfuse.spec import ModelSpec
 
 _SCALAR = {"type": ["string", "number", "boolean"]}
-_PARAMETERS = {"type": "object", "additionalProperties": _SCALAR}
+_PARAMETERS = {"type": ["object", "null"], "additionalProperties": _SCALAR}
 _POSITIVE = {"type": "number", "exclusiveMinimum": 0}
 _BUDGETS = {
     "latency_budget_ms": _POSITIVE,
@@ -33,16 +33,10 @@ _BUDGETS = {
     "cascade": {**_POSITIVE, "exclusiveMaximum": 1},
     "binary_data_output": {"type": "boolean"},
 }
-_LENGTH_PARAMETER = {
-    "name": LENGTH_HEADER,
-    "in": "header",
-    "required": False,
-    "description": "How many bytes of the body are JSON, if inputs follow it as bytes.",
-    "schema": {"type": "integer", "minimum": 0},
-}
 _TEXT = (
     "Each modality is an input; one that is absent is left out. Data come as JSON, nested or flat, "
-    "or as bytes behind the JSON (binary tensor extension). Budgets may come as headers or as "
+    "or as bytes behind the JSON (binary tensor extension), whose length the header "
+    f"{LENGTH_HEADER} states. Budgets may come as headers or as "
     "parameters; the stricter counts. Plan and receipt come back as parameters."
 )
 
@@ -67,7 +61,13 @@ def infer_paths(bundle: Bundle) -> dict[str, Any]:
 
 
 def _operation(bundle: Bundle) -> dict[str, Any]:
-    raw = {"schema": {"type": "string", "format": "binary"}}
+    raw = {
+        "schema": {
+            "type": "string",
+            "format": "binary",
+            "description": f"JSON, as many bytes as the header {LENGTH_HEADER} says, then tensors.",
+        }
+    }
     examples = {name: {"value": value} for name, value in _examples(bundle).items()}
     answer = {"$ref": REFERENCE.format(model="InferResponse")}
     errors = (400, 404, 413, 415, 422, 429, 503, 504)
@@ -75,7 +75,7 @@ def _operation(bundle: Bundle) -> dict[str, Any]:
         "tags": ["open inference protocol"],
         "summary": "Classify the window of whatever sensors are alive, within a budget",
         "description": _TEXT,
-        "parameters": [_LENGTH_PARAMETER, *BUDGET_PARAMETERS, CASCADE_PARAMETER],
+        "parameters": [*BUDGET_PARAMETERS, CASCADE_PARAMETER],
         "requestBody": {
             "required": True,
             "content": {
@@ -133,10 +133,10 @@ def _request_schema(spec: ModelSpec) -> dict[str, Any]:
         "type": "object",
         "required": ["inputs"],
         "properties": {
-            "id": {"type": "string", "maxLength": MAX_ID_LENGTH},
+            "id": {"type": ["string", "null"], "maxLength": MAX_ID_LENGTH},
             "parameters": {**_PARAMETERS, "properties": _BUDGETS},
             "inputs": {"type": "array", "minItems": 1, "items": tensor},
-            "outputs": {"type": "array", "items": output},
+            "outputs": {"type": ["array", "null"], "items": output},
         },
     }
 

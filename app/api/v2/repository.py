@@ -19,7 +19,10 @@ from app.protocol import diagnosis
 from app.protocol.repository import version_to_load, version_to_unload
 
 _RETRY_S = 5.0
-_VERSION = {"type": "string", "description": "Only this version, beside those that are served"}
+_VERSION = {
+    "type": ["string", "null"],
+    "description": "Only this version, beside those that are served",
+}
 _DEPENDENTS = {"type": "boolean", "description": "Read and ignored: no model has dependents"}
 
 

@@ -134,3 +134,7 @@ def test_a_confidence_that_is_no_share_is_refused_by_the_name_of_its_header(valu
 def test_a_cascade_sent_twice_is_refused() -> None:
     with pytest.raises(HeaderError, match="more than once"):
         parse_budget([(b"sentryfuse-cascade", b"0.9")] * 2)
+
+
+def test_a_budget_too_small_for_a_double_is_still_a_budget() -> None:
+    assert parse_budget([(b"x-energy-budget-mj", b"5e-324")]).budget.energy_j

@@ -82,7 +82,6 @@ BAD: list[tuple[str, Parameter]] = [
     [
         *BAD,
         ("latency_budget_ms", 0),
-        ("latency_budget_ms", 1e-323),
         ("accuracy_floor", 1.5),
         ("accuracy_floor", 0),
         ("handling", "loose"),
