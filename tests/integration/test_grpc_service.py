@@ -222,3 +222,24 @@ def peak_bytes(pid: int) -> int:
 def _status_bytes(pid: int, field: str) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return 1024 * int(next(line for line in lines if line.startswith(field)).split()[1])
+
+
+def test_damaged_messages_are_never_the_services_fault(
+    service: HttpService, client: RpcClient
+) -> None:
+    rng = np.random.default_rng(0)
+    good = {raw: request_of(service.bundle.spec, raw=raw).SerializeToString() for raw in (1, 0)}
+    codes = set()
+    for number in range(300):
+        data = bytearray(good[number % 2])
+        for place in rng.integers(len(data), size=1 + number % 5):
+            data[place] = rng.integers(256)
+        try:
+            client.send(
+                "ModelInfer", bytes(data[: rng.integers(len(data)) if number % 3 else None])
+            )
+        except grpc.RpcError as error:
+            codes.add(error.code())
+    assert INVALID in codes
+    assert codes <= {INVALID, grpc.StatusCode.NOT_FOUND}
+    assert not [line for line in service.log_lines() if "traceback" in line]
