@@ -40,12 +40,13 @@ READY_TIMEOUT_S = 120.0
 
 
 @contextmanager
-def service(models: Path) -> Iterator[tuple[HTTPConnection, int]]:
-    """Run the service with its defaults; yield a connection and its process id."""
+def service(models: Path, **settings: object) -> Iterator[tuple[HTTPConnection, int]]:
+    """Run the service, with its defaults or other settings; yield a connection and its process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {**os.environ, "SENTRYFUSE_MODELS": str(models)}
+    environment |= {f"SENTRYFUSE_{name.upper()}": str(value) for name, value in settings.items()}
     command = [sys.executable, "-m", "sentryfuse", "serve", "--port", str(port)]
     with tempfile.TemporaryFile() as log:  # a request costs a log line, wherever it goes
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)

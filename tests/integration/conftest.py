@@ -1,4 +1,10 @@
-from tests.integration.http_server import service, shipped, start_http, untouched
+from tests.integration.http_server import (
+    service,
+    shipped,
+    shipped_service,
+    start_http,
+    untouched,
+)
 from tests.integration.redis_server import bundle_digest, redis_server, start_redis
 
 __all__ = [
@@ -6,6 +12,7 @@ __all__ = [
     "redis_server",
     "service",
     "shipped",
+    "shipped_service",
     "start_http",
     "start_redis",
     "untouched",

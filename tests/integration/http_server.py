@@ -210,14 +210,21 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpService]
 
 
 @pytest.fixture(scope="session")
-def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """``host:port`` of the service with the shipped models and default settings, ready."""
+def shipped_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpService]:
+    """The service with the shipped models and default settings, ready, over HTTP and gRPC."""
     running = start_service(
         tmp_path_factory.mktemp("shipped"),
         models=Path("models").resolve(),
         ratios="0,0.25,0.5,0.65,0.8,0.9",
         warm_missing=4,
+        grpc_port=free_port(),
     )
     wait_for(running, "/health/ready")
-    yield running.url.removeprefix("http://")
+    yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def shipped(shipped_service: HttpService) -> str:
+    """``host:port`` of the service with the shipped models, over HTTP."""
+    return shipped_service.url.removeprefix("http://")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.http_server import HttpService
 from tests.integration.test_client_docs import json_documents
 from tests.integration.test_v2_kserve import INTERPRETER
 
@@ -36,8 +37,16 @@ def test_the_curl_example_runs(shipped: str) -> None:
 
 
 def test_the_example_with_tritons_client_runs(shipped: str) -> None:
-    told = run(sys.executable, "-W", "error", "-c", example("python", "tritonclient", shipped))
+    told = run(sys.executable, "-W", "error", "-c", example("python", "tritonclient.http", shipped))
     assert re.fullmatch(r"\S.* [\d.]+\n", told)
+
+
+def test_the_example_over_grpc_runs(shipped_service: HttpService) -> None:
+    assert shipped_service.grpc_address is not None
+    code = example("python", "tritonclient.grpc", "").replace(
+        "localhost:8081", shipped_service.grpc_address
+    )
+    assert re.fullmatch(r"\S.* rho .*\n", run(sys.executable, "-W", "error", "-c", code))
 
 
 def test_the_example_with_kserves_client_runs(shipped: str) -> None:
