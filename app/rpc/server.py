@@ -13,6 +13,7 @@ from app.rpc.door import Door
 
 logger = logging.getLogger(__name__)
 
+_LAST_ANSWERS_S = 1.0  # for those that are written, but not sent yet
 _OPTIONS = (
     # A port that is taken is an error, not one to be shared with whoever has it.
     ("grpc.so_reuseport", 0),
@@ -81,4 +82,4 @@ class RpcServer:
         """Refuse new calls, finish those under way, then listen no more."""
         if self._server is not None:
             await self._door.close(self._grace_s)
-            await self._server.stop(None)
+            await self._server.stop(_LAST_ANSWERS_S)
