@@ -11,7 +11,7 @@ import pytest
 
 from app.api.v2 import schemas
 from tests.bundles import random_windows
-from tests.integration.http_server import HttpService
+from tests.integration.http_server import HttpService, StartHttp
 
 INFER = "/v2/models/toy/infer"
 LENGTH = "Inference-Header-Content-Length"
@@ -225,6 +225,22 @@ def test_binary_data_without_the_header_asks_for_it(service: HttpService) -> Non
     response = ask(service, binary(service, 144))
     assert response.status_code == 422
     assert LENGTH in response.json()["error"]
+
+
+def test_an_older_version_with_one_input_takes_bare_bytes(start_http: StartHttp) -> None:
+    service = start_http(serve_versions=2)
+    metadata = service.client.get("/v2/models/toy/versions/1").json()
+    assert metadata["versions"] == ["2", "1"]
+    assert [tensor["shape"] for tensor in metadata["inputs"]] == [[-1, 4, 1]]
+    body = np.zeros((2, 4, 1), "<f4").tobytes()
+    for content, status in ((body, 200), (body[:-1], 422), (b"", 422)):
+        response = service.client.post(
+            "/v2/models/toy/versions/1/infer", content=content, headers={LENGTH: "0"}
+        )
+        assert response.status_code == status
+        if status == 200:
+            assert response.json()["model_version"] == "1"
+            assert response.json()["outputs"][2]["shape"] == [2]
 
 
 def test_a_body_above_the_limit_is_refused(service: HttpService) -> None:

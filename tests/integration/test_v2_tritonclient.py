@@ -65,3 +65,12 @@ def test_what_is_not_offered_is_an_error_in_the_clients_words(
 ) -> None:
     with pytest.raises(InferenceServerException, match="/v2/systemsharedmemory/status"):
         client.get_system_shared_memory_status()
+
+
+@pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
+def test_a_compressed_body_is_answered_as_the_plain_one(
+    client: triton.InferenceServerClient, service: HttpService, algorithm: str
+) -> None:
+    plain = client.infer("toy", inputs(service))
+    compressed = client.infer("toy", inputs(service), request_compression_algorithm=algorithm)
+    assert compressed.as_numpy("index").tolist() == plain.as_numpy("index").tolist()
