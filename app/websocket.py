@@ -9,6 +9,7 @@ import logging
 from typing import Any, cast
 
 from uvicorn._types import ASGIReceiveEvent
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from app.api.stream.channel import GOING_AWAY_EVENT
@@ -49,6 +50,8 @@ class StreamProtocol(WebSocketsSansIOProtocol):
                 self.conn.send_close(message.get("code", 1000), message.get("reason") or "")
                 self._part(self.close_timeout)
             return
+        if self.close_sent:
+            raise ClientDisconnected  # the app is about to hear of it
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
             self.handshake_complete = True  # with a refusal

@@ -1,4 +1,4 @@
-"""A client that stops reading; the service runs in this process so that buffers can be small."""
+"""Clients that do not listen; the service runs in this process so that buffers can be small."""
 
 from __future__ import annotations
 
@@ -27,8 +27,12 @@ SMALL = 8192
 
 
 @pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
-    """``host:port`` of a service that can't write much ahead of its client's reading."""
+def address(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """``host:port`` of a service that can't write much ahead of its client's reading.
+
+    It pings every so many seconds as the test's parameter says, if there is one.
+    """
+    ping_s = getattr(request, "param", None)
     bundle = random_bundle(small_spec(((4, 1),)))
     digest = write_bundle(bundle, tmp_path / "models" / "toy" / "1")
     write_profile(bundle, digest, tmp_path / "profiles")
@@ -49,6 +53,8 @@ def address(tmp_path: Path) -> Iterator[str]:
         http="httptools",
         ws=StreamProtocol,
         ws_per_message_deflate=False,
+        ws_ping_interval=ping_s,
+        ws_ping_timeout=ping_s,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -108,3 +114,21 @@ def test_who_does_not_read_the_answers_is_closed_and_told_why(address: str) -> N
     windows = [a["window"] for a in answers if "predictions" in a]
     assert windows == sorted(windows)
     assert "sentryfuse_streams_open 0.0" in asked(address, "/metrics")
+
+
+@pytest.mark.parametrize("address", [0.3], indirect=True)
+def test_who_answers_no_ping_is_let_go_of_and_told_why(address: str) -> None:
+    host, _, port = address.partition(":")
+    head = (
+        f"GET /v1/stream HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\n"
+        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    with socket.create_connection((host, int(port)), timeout=20) as mute:
+        mute.sendall(head.encode())
+        heard = b""
+        while part := mute.recv(65_536):
+            heard += part
+    assert heard.startswith(b"HTTP/1.1 101 ")
+    assert heard.endswith(b"\x88\x15" + (1008).to_bytes(2, "big") + b"no answer to a ping")
+    until(lambda: "sentryfuse_streams_open 0.0" in asked(address, "/metrics"))

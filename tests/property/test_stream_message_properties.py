@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -35,6 +35,7 @@ def samples(draw: st.DrawFn) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]
     }
 
 
+@settings(deadline=None)
 @given(sent=samples(), t=times)
 def test_binary_and_text_say_the_same(
     sent: dict[str, np.ndarray[Any, np.dtype[np.float32]]], t: float | None
@@ -72,6 +73,7 @@ anything = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(content=anything)
 def test_any_json_is_samples_or_an_end_or_refused(content: object) -> None:
     text = json.dumps(content)
@@ -81,6 +83,7 @@ def test_any_json_is_samples_or_an_end_or_refused(content: object) -> None:
             well_formed(read_message(message, SPEC))
 
 
+@settings(deadline=None)
 @given(sent=samples(), damage=st.data())
 def test_a_damaged_binary_message_is_read_or_refused(
     sent: dict[str, np.ndarray[Any, np.dtype[np.float32]]], damage: st.DataObject

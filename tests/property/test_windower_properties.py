@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.streaming.windower import Missed, Window, Windower
 from sentryfuse.spec import ModalitySpec
+
+quick = settings(deadline=None)
+slow = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 SENSORS = (
     ModalitySpec(name="fast", length=20, channels=2, rate_hz=10.0),
@@ -60,6 +63,7 @@ def pushed_all(stream: Windower, chunks: list[Chunk]) -> list[Window | Missed]:
     return closed
 
 
+@quick
 @given(chunks=wild, hop_s=st.sampled_from([0.05, 0.5, 3.0]))
 def test_every_window_holds_exactly_its_length_of_each_sensor(
     chunks: list[Chunk], hop_s: float
@@ -70,6 +74,7 @@ def test_every_window_holds_exactly_its_length_of_each_sensor(
             assert all(len(r[0]) == LENGTH[name] for name, r in window.rows.items())
 
 
+@quick
 @given(chunks=wild, hop_s=st.sampled_from([0.05, 0.5, 3.0]))
 def test_windows_are_numbered_without_a_hole(chunks: list[Chunk], hop_s: float) -> None:
     stream = windower(hop_s)
@@ -82,6 +87,7 @@ def test_windows_are_numbered_without_a_hole(chunks: list[Chunk], hop_s: float) 
         due = last + 1
 
 
+@quick
 @given(chunks=wild, hop_s=st.sampled_from([0.05, 0.5]))
 def test_memory_holds_a_window_and_what_others_are_waited_for(
     chunks: list[Chunk], hop_s: float
@@ -95,6 +101,7 @@ def test_memory_holds_a_window_and_what_others_are_waited_for(
     assert stream.kept <= most + 2 * 40 * len(LENGTH)
 
 
+@quick
 @given(chunks=wild)
 def test_samples_are_never_reordered(chunks: list[Chunk]) -> None:
     stream, sent = windower(), dict.fromkeys(LENGTH, 0)
@@ -125,7 +132,7 @@ def numbers_of(window: Window) -> Mapping[str, list[int]]:
     return {name: r[0, :, 0].astype(int).tolist() for name, r in window.rows.items()}
 
 
-@settings(max_examples=30)
+@slow
 @given(chunks=paced(), hop_s=st.sampled_from([0.5, 1.0, 2.0]))
 def test_windows_do_not_depend_on_how_the_samples_were_chunked(
     chunks: list[Chunk], hop_s: float
@@ -147,7 +154,7 @@ def test_windows_do_not_depend_on_how_the_samples_were_chunked(
         assert list(window.rows) == list(LENGTH)
 
 
-@settings(max_examples=40)
+@slow
 @given(chunks=paced(), died_s=st.floats(3.0, 8.0), away_s=st.floats(2.0, 15.0), victim=names)
 def test_a_silent_sensor_is_left_out_within_its_timeout_and_comes_back_after_a_whole_window(
     chunks: list[Chunk], died_s: float, away_s: float, victim: str
