@@ -86,6 +86,12 @@ class Receipt:
         return all(spending.met for spending in self.budget)
 
     @property
+    def in_time(self) -> bool | None:
+        """Whether the latency budget was kept, or there was none; None if a build made it late."""
+        kept = all(spending.met for spending in self.budget if spending.kind == "latency")
+        return None if not kept and self.build_s else kept
+
+    @property
     def answering_s(self) -> float:
         """Time that went into nothing of the above: deciding and writing."""
         stages = self.parse_s + self.build_s + self.queue_s + self.batch_wait_s + self.inference_s

@@ -11,30 +11,16 @@ import uvicorn
 
 from app.api.routes import Companion
 from app.drain import DrainingServer
+from app.lifecycle import Lifecycle
 from app.main import create_app
 from app.scheduling.fair_slack import Policy
 from app.settings import Settings, load_settings
 from app.telemetry.logs import configure_logging
-from app.telemetry.metrics import Metrics
-from app.wire import ConnectionLimits, ConnectionWatch, bounded_protocol, make_room
+from app.wire import make_room, open_wire
 
 _KEEP_ALIVE_S = 75
 _PING_S = 20.0
 _TASKS_S = 5  # for what goes on when its connection is over
-
-
-def _watch(settings: Settings, metrics: Metrics) -> ConnectionWatch:
-    limits = ConnectionLimits(
-        most=settings.max_connections,
-        # Behind a proxy all connections are the proxy's.
-        most_of_client=0 if settings.trusted_proxies else settings.max_client_connections,
-        head_s=settings.header_timeout_s,
-        body_s=settings.body_timeout_s,
-        head_bytes=settings.max_header_bytes + settings.max_url_bytes,
-    )
-    return ConnectionWatch(
-        limits, on_close=lambda reason: metrics.connections_closed.labels(reason).inc()
-    )
 
 
 def _stream_protocol(**how: Any) -> asyncio.Protocol:
@@ -58,12 +44,31 @@ def serve(settings: Settings | None = None, *, policy: Policy | None = None) -> 
     settings = settings or load_settings()
     configure_logging(settings.log_level)
     make_room(settings.max_connections)
+    server, lifecycle = build(settings, policy)
+    server.run()
+    if server.force_exit:
+        lifecycle.abandon()
+        logging.shutdown()
+        os._exit(1)  # at once: threads that build or infer are not waited for
+
+
+def build(settings: Settings, policy: Policy | None = None) -> tuple[DrainingServer, Lifecycle]:
+    """Put the server together, with everything that it serves.
+
+    Args:
+        settings: Of the service.
+        policy: Schedules in the place of ours.
+
+    Raises:
+        ConfigError: A setting makes no sense.
+        BundleError: A bundle is missing, damaged or foreign.
+    """
     app = create_app(settings, policy)
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
-        http=bounded_protocol(_watch(settings, app.state.metrics)),
+        http=open_wire(settings, app.state),
         ws=cast(type[asyncio.Protocol], _stream_protocol),
         ws_max_size=settings.stream_message_bytes,
         ws_ping_interval=_PING_S,
@@ -77,7 +82,7 @@ def serve(settings: Settings | None = None, *, policy: Policy | None = None) -> 
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_TASKS_S,
     )
-    lifecycle = app.state.lifecycle
+    lifecycle: Lifecycle = app.state.lifecycle
     rpc: Companion | None = app.state.rpc
     server = DrainingServer(
         config,
@@ -86,8 +91,4 @@ def serve(settings: Settings | None = None, *, policy: Policy | None = None) -> 
         grace_s=settings.grace_s,
         stop_beside=rpc.stop if rpc is not None else None,
     )
-    server.run()
-    if server.force_exit:
-        lifecycle.abandon()
-        logging.shutdown()
-        os._exit(1)  # at once: threads that build or infer are not waited for
+    return server, lifecycle

@@ -31,7 +31,9 @@ from app.planning import Planner
 from app.receipts import Attempt, write_receipt
 from app.refusals import Refusals
 from app.scheduling import Budget, Plan
+from app.scheduling.crowd import Crowd
 from app.scheduling.dispatch import Dropped, Refused
+from app.stay import Stay
 from app.supply import Supply
 from app.telemetry.metrics import Metrics
 from app.turnstile import Turnstile
@@ -76,6 +78,8 @@ class InferenceService:
         self.clock = clock
         self.received = 0
         """Requests to infer, refused ones included."""
+        self.crowd = Crowd(clock())
+        """Requests that have come in, whichever way, and have no answer yet."""
         self._overhead = Overhead()
         self._max_queue = max_queue
         self._turnstile = Turnstile()
@@ -94,6 +98,10 @@ class InferenceService:
             UnknownModelError: There is none.
         """
         return self.models.find(name, version)
+
+    def stay(self) -> Stay:
+        """Count a request as inside while a block runs: from its last byte to its answer."""
+        return Stay(self.crowd, self.clock)
 
     def check_room(self, model: ServedModel) -> None:
         """Refuse early, before anything is spent on reading a request.
@@ -126,7 +134,9 @@ class InferenceService:
         now_s = self.clock()
         late = now_s + self.scheduler.overhead_s > due_s
         if late and budget.strict and budget.latency_s is not None:
-            raise self._counted(self._refusals.too_late(budget, now_s - received_s))
+            error = self._counted(self._refusals.too_late(budget, now_s - received_s))
+            self._doubt(error)
+            raise error
         return now_s - received_s
 
     async def infer(self, model: ServedModel, ask: Ask) -> Answer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -66,13 +66,19 @@ class Bench:
 
     @contextmanager
     def server(
-        self, policy: str = OURS, *, profiles: Path | None = None, **settings: object
+        self,
+        policy: str = OURS,
+        *,
+        profiles: Path | None = None,
+        on_cores: Iterable[int] | None = None,
+        **settings: object,
     ) -> Iterator[Server]:
         """Run a server on all cores, with every variant in memory before it is ready.
 
         Args:
             policy: Name of the policy that schedules.
             profiles: Another directory of host profiles.
+            on_cores: Cores that it may use; None for all.
             settings: More settings of the service.
         """
         chosen = {
@@ -83,7 +89,7 @@ class Bench:
             **self.settings,
             **settings,
         }
-        with running(policy, chosen) as server:
+        with running(policy, chosen, on_cores=on_cores) as server:
             yield server
 
     def demand(

@@ -9,6 +9,7 @@ and whatever else runs share its cores.
     python -m loadtests cap               power under a cap that is stepped up and down
     python -m loadtests profile           servers whose host profile is wrong by half
     python -m loadtests drain             servers that are told to end under load
+    python -m loadtests overload          ten times the capacity for a minute
     python -m loadtests soak              all kinds of visits for half an hour, and a scale
     python -m loadtests redis             requests while Redis fails in every way it can
 """
@@ -23,7 +24,16 @@ from typing import Any
 from loadtests.bench import bench
 from loadtests.figures import draw_cap
 from loadtests.redis_faults import ABSENT, FAULTS
-from loadtests.scenarios import attainment, cap, drain, policies, profile, redis_faults, soak
+from loadtests.scenarios import (
+    attainment,
+    cap,
+    drain,
+    overload,
+    policies,
+    profile,
+    redis_faults,
+    soak,
+)
 from sentryfuse.bench.policies.traces import TRACES
 
 _PICTURE = Path("docs/figures/loadtest-cap.svg")
@@ -33,6 +43,7 @@ _RUNS: dict[str, Callable[..., Any]] = {
     "cap": cap.run,
     "profile": profile.run,
     "drain": drain.run,
+    "overload": overload.run,
     "soak": soak.run,
     "redis": redis_faults.run,
 }
@@ -117,6 +128,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--drain-s", type=float, help="how long they listen after the signal (0)")
     add("--deadline-s", type=float, help="latency budget of every request (0.5)")
     add("--seed", type=int, help="of the first trace (0)")
+
+    add = scenario("overload", "ten times the capacity for a minute")
+    add("--seconds", type=float, help="how long (60)")
+    add("--deadline-s", type=float, help="latency budget of every request (0.05)")
+    add("--windows", type=int, help="in each request (1)")
+    add("--bursts", type=int, help="short ones afterwards, to see who is served (10)")
+    add("--seed", type=int, help="of the arrivals (0)")
 
     add = scenario("soak", "all kinds of visits for half an hour, and a scale")
     add("--minutes", type=float, help="how long (30)")

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -110,6 +110,11 @@ class Server:
         if status:
             raise ServerError(f"the server ended with status {status}: {self._last_words()}")
 
+    def cpu_s(self) -> float:
+        """CPU seconds that it has taken."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8").rpartition(") ")[2]
+        return sum(map(int, fields.split()[11:13])) / os.sysconf("SC_CLK_TCK")
+
     def exit_status(self) -> int:
         """With what it ended."""
         return self._process.wait(timeout=_STOP_S)
@@ -119,12 +124,15 @@ class Server:
 
 
 @contextmanager
-def running(policy: str, settings: Settings) -> Iterator[Server]:
+def running(
+    policy: str, settings: Settings, *, on_cores: Iterable[int] | None = None
+) -> Iterator[Server]:
     """Run a server for a while; it is ready when the block begins.
 
     Args:
         policy: Name of the policy that schedules.
         settings: Of the service; nothing else is taken from the environment.
+        on_cores: Cores that it may use; None for all.
     """
     with tempfile.TemporaryDirectory(prefix="loadtest-") as folder:
         port = _free_port()
@@ -142,6 +150,8 @@ def running(policy: str, settings: Settings) -> Iterator[Server]:
                 stdout=stderr,
                 stderr=stderr,
             )
+        if on_cores is not None:  # long before it starts a thread
+            os.sched_setaffinity(process.pid, on_cores)
         server = Server(process, port, log)
         try:
             server.wait_until_ready()

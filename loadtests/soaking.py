@@ -192,6 +192,24 @@ def visited(
             thread.join(_TIMEOUT_S)
 
 
+@contextmanager
+def weighed(pid: int, *, every_s: float = _BETWEEN_READINGS_S) -> Iterator[list[Reading]]:
+    """Weigh a process now and then while the block runs."""
+    over, readings = threading.Event(), [Reading(time.monotonic(), resident_bytes(pid))]
+
+    def weigh() -> None:
+        while not over.wait(every_s):
+            readings.append(Reading(time.monotonic(), resident_bytes(pid)))
+
+    thread = threading.Thread(target=weigh, daemon=True)
+    thread.start()
+    try:
+        yield readings
+    finally:
+        over.set()
+        thread.join()
+
+
 def resident_bytes(pid: int) -> int:
     """Memory that a process has in RAM."""
     return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE_BYTES

@@ -105,32 +105,34 @@ class InferEndpoint:
         self._dialect.check(headers)
         body = await read_body(headers, receive, limit=self._max_body_bytes)
         received_s = service.clock()
-        service.check_room(model)
-        waited_s = await service.turn_to_read(wanted.budget, received_s)
-        began_cpu_s = time.thread_time()
-        question = self._dialect.read(model, headers, body, wanted)
-        ask = Ask(
-            windows=question.windows,
-            budget=question.wanted.budget,
-            received_s=received_s,
-            waited_s=waited_s,
-            parse_cpu_s=time.thread_time() - began_cpu_s,
-            cascade=question.wanted.cascade,
-            gone=partial(_disconnected, receive),
-        )
-        answer = await service.infer(model, ask)
-        written = question.write(answer)
-        start = {
-            "type": "http.response.start",
-            "status": 200,
-            "headers": _headers(answer, written, question.wanted),
-        }
-        await send(start)
-        first_byte_s = service.clock()
-        await send({"type": "http.response.body", "body": written.content})
-        service.answered(ask, answer, first_byte_s)
-        if (trace := scope.get("trace")) is not None:
-            trace.tell(ask, answer, first_byte_s)
+        with service.stay() as stay:
+            service.check_room(model)
+            waited_s = await service.turn_to_read(wanted.budget, received_s)
+            began_cpu_s = time.thread_time()
+            question = self._dialect.read(model, headers, body, wanted)
+            ask = Ask(
+                windows=question.windows,
+                budget=question.wanted.budget,
+                received_s=received_s,
+                waited_s=waited_s,
+                parse_cpu_s=time.thread_time() - began_cpu_s,
+                cascade=question.wanted.cascade,
+                gone=partial(_disconnected, receive),
+            )
+            answer = await service.infer(model, ask)
+            written = question.write(answer)
+            start = {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": _headers(answer, written, question.wanted),
+            }
+            await send(start)
+            first_byte_s = service.clock()
+            await send({"type": "http.response.body", "body": written.content})
+            service.answered(ask, answer, first_byte_s)
+            stay.in_time = answer.receipt.in_time
+            if (trace := scope.get("trace")) is not None:
+                trace.tell(ask, answer, first_byte_s)
 
 
 def _headers(answer: Answer, written: Written, wanted: BudgetRequest) -> list[tuple[bytes, bytes]]:

@@ -107,6 +107,8 @@ def web_app(parts: Parts) -> FastAPI:
     app.state.lifecycle = parts.lifecycle
     app.state.metrics = service.metrics
     app.state.rpc = parts.rpc
+    app.state.service = service
+    app.state.default_model = parts.default_model
     errors.install(app)
     endpoints = _infer_endpoints(parts)
     app.router.routes += [endpoint.route() for endpoint in endpoints]
@@ -116,8 +118,10 @@ def web_app(parts: Parts) -> FastAPI:
     )
     _add_pages(app, parts)
     # Around the framework's own layers, not within: inference needs none of them.
+    shortcut = InferShortcut(app.build_middleware_stack(), endpoints)
+    app.state.shortcut = shortcut
     app.middleware_stack = RequestIdentity(
-        _gate(InferShortcut(app.build_middleware_stack(), endpoints), parts),
+        _gate(shortcut, parts),
         metrics=service.metrics,
         models=service.models,
         access_log=parts.settings.access_log,

@@ -33,7 +33,7 @@ class InferShortcut:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        endpoint = self._endpoint(scope)
+        endpoint = self.endpoint(scope)
         if endpoint is None:
             await self._app(scope, receive, send)
             return
@@ -43,7 +43,8 @@ class InferShortcut:
         except RequestError as error:
             await refuse(error, scope["path"])(scope, receive, send)
 
-    def _endpoint(self, scope: Scope) -> InferEndpoint | None:
+    def endpoint(self, scope: Scope) -> InferEndpoint | None:
+        """Return where a request to infer leads, and note what its path names; None for others."""
         if scope["type"] != "http" or scope["method"] != "POST" or scope.get("root_path"):
             return None
         path: str = scope["path"]

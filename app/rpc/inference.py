@@ -19,6 +19,7 @@ from app.rpc import open_inference_pb2 as pb
 from app.rpc.call import Call, Method, answering, parse
 from app.rpc.messages import infer_message, infer_request, metadata_message, parameters
 from app.service import InferenceService
+from app.stay import Stay
 
 SERVICE = "inference.GRPCInferenceService"
 
@@ -86,6 +87,10 @@ class InferenceRpc:
 
     async def infer(self, data: bytes, call: Call) -> bytes:
         """Answer one request."""
+        with self._service.stay() as stay:
+            return await self._infer(data, call, stay)
+
+    async def _infer(self, data: bytes, call: Call, stay: Stay) -> bytes:
         service = self._service
         began_cpu_s = time.thread_time()
         message = parse(pb.ModelInferRequest, data)
@@ -124,6 +129,7 @@ class InferenceRpc:
         service.answered(ask, answer, answered_s)
         if call.trace is not None:
             call.trace.tell(ask, answer, answered_s)
+        stay.in_time = receipt.in_time
         return written
 
     def _model(self, name: str, version: str, call: Call) -> ServedModel:

@@ -94,6 +94,10 @@ class Scheduler:
             self._timely.add(request, min(request.deadline_s, patience_s))
         return refused
 
+    def turned_away(self, now_s: float, slack_s: float) -> None:
+        """Reckon with a request that was refused before it got here: more of its kind will come."""
+        self._load.record(now_s, 1, slack_s)
+
     def next(self, now_s: float) -> Dispatch | None:
         """Decide what a free core does now; None if there is none or nothing that may run.
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from app.wire.descriptors import make_room
-from app.wire.limits import ConnectionLimits
-from app.wire.protocol import bounded_protocol
-from app.wire.watch import ConnectionWatch
+from app.wire.opening import open_wire
 
-__all__ = ["ConnectionLimits", "ConnectionWatch", "bounded_protocol", "make_room"]
+__all__ = ["make_room", "open_wire"]

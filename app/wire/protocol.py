@@ -9,11 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
+from starlette.types import Scope
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.server import ServerState
 
 from app.api.errors import problem_of, respond
@@ -25,11 +30,14 @@ from app.errors import (
     TooSlowError,
 )
 from app.telemetry.logs import RequestContext, current_request
+from app.wire.door import Door
 from app.wire.limits import CloseReason, Phase
 from app.wire.watch import ConnectionWatch
 
 logger = logging.getLogger(__name__)
 
+_HEAD_END = b"\r\n\r\n"
+_CLOSE = (b"connection", b"close")
 _OFFERS_H2C = re.compile(rb"(\r\n)upgrade(:[ \t]*h2c)", re.IGNORECASE)
 
 
@@ -38,6 +46,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     Args:
         watch: Knows the limits, and looks whether they are kept.
+        door: Turns requests away whose body is not worth reading.
     """
 
     def __init__(
@@ -48,9 +57,14 @@ class BoundedProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
         watch: ConnectionWatch,
+        door: Door,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._watch = watch
+        self._door = door
+        self._ends = False
+        self._unwanted = 0
+        self._head = b""
         self._phase: Phase = "head"
         self._since_s = self.loop.time()
         self._head_bytes = 0
@@ -71,6 +85,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what came, as long as the head is not too large."""
         if self.transport.is_closing():
+            return
+        if self._unwanted:
+            data = self._without_unwanted(data)
+        if self._door.crowded and self._is_between_requests:
+            data = self._turned_away(data)
+        if not data:
             return
         in_head = self._phase == "head"
         super().data_received(_without_h2c(data) if self._phase != "body" else data)
@@ -94,6 +114,85 @@ class BoundedProtocol(HttpToolsProtocol):
         """Note when all of it has come."""
         self._phase = "idle"
         super().on_message_complete()
+        if self._ends:
+            self.transport.close()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Let the request in, or answer it now and drop its body as it comes."""
+        head, self._head = self._head, b""
+        refusal = None
+        if self._door.crowded and not cycle.waiting_for_100_continue:
+            refusal = self._refusal(cast(Scope, cycle.scope), head, last=not cycle.keep_alive)
+        if refusal is None:
+            super()._start_asgi_task(cycle, app)
+            return
+        self.transport.write(refusal)
+        cycle.response_started = cycle.response_complete = True
+        if cycle.keep_alive and not self._leaving:
+            self.on_response_complete()
+            self._door.breather.refused(self)
+        elif self._phase == "idle":
+            self.transport.close()
+        else:
+            self._ends = True
+
+    def rest(self) -> None:
+        """Read no more for now."""
+        if not self.transport.is_closing():
+            self.flow.pause_reading()
+
+    def go_on(self) -> None:
+        """Read again."""
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+
+    @property
+    def _leaving(self) -> bool:
+        """Whether the server has begun to stop: every answer closes its connection."""
+        return _CLOSE in self.config.encoded_headers
+
+    def _refusal(self, scope: Scope, head: bytes, *, last: bool) -> bytes | None:
+        caller = self._door.caller(scope)
+        if caller is None:
+            return None
+        if head and not last:
+            self._door.remember(head, caller)
+        return self._door.refusal(caller, last=last or self._leaving)
+
+    def _turned_away(self, data: bytes) -> bytes:
+        """Answer a request whose head was met before, if it may not come in.
+
+        Returns:
+            What is left to be parsed.
+        """
+        end = data.find(_HEAD_END)
+        if end < 0 or self._leaving:
+            return data
+        head = data[:end]
+        caller = self._door.recall(head)
+        if caller is None or caller.body_bytes is None:
+            self._head = head
+            return data
+        refusal = self._door.refusal(caller, last=False)
+        if refusal is None:
+            return data
+        self.transport.write(refusal)
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+        self._door.breather.refused(self)
+        self._enter("body")
+        self._unwanted = caller.body_bytes
+        return self._without_unwanted(data[end + len(_HEAD_END) :])
+
+    def _without_unwanted(self, data: bytes) -> bytes:
+        """Drop what belongs to a request that was turned away."""
+        rest = data[self._unwanted :]
+        self._unwanted -= len(data) - len(rest)
+        if not self._unwanted:
+            self._phase = "idle"
+        return rest
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
@@ -120,6 +219,13 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.abort()
         elif reason is not None:
             self._refuse(reason)
+
+    @property
+    def _is_between_requests(self) -> bool:
+        """Whether what comes now is the beginning of a request, and none is being answered."""
+        if self.cycle is None:
+            return self.headers is None and not self._head_bytes
+        return self._phase == "idle" and self.cycle.response_complete
 
     @property
     def _address(self) -> str:
@@ -159,12 +265,12 @@ def _without_h2c(data: bytes) -> bytes:
     return _OFFERS_H2C.sub(rb"\1X-Upgrd\2", data[:end]) + data[end:]
 
 
-def bounded_protocol(watch: ConnectionWatch) -> type[asyncio.Protocol]:
-    """Return the class of connections under this watch, for uvicorn to make instances of."""
+def bounded_protocol(watch: ConnectionWatch, door: Door) -> type[asyncio.Protocol]:
+    """Return the class of connections under this watch and before this door, for uvicorn."""
 
     class WatchedProtocol(BoundedProtocol):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs, watch=watch)
+            super().__init__(*args, **kwargs, watch=watch, door=door)
 
     return WatchedProtocol
 

@@ -10,11 +10,9 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
-from app.drain import DrainingServer
 from app.inference import batch
-from app.main import create_app
+from app.server import build
 from app.settings import Settings
 from sentryfuse.bundle import Bundle, write_bundle
 from tests.bundles import random_windows
@@ -41,26 +39,20 @@ class Held:
             return run(variant, requests, **how)
 
         monkeypatch.setattr(batch, "run", held)
+        port = free_port()
         settings = Settings(
             **{
                 "models": folder / "models",
                 "profiles": folder / "profiles",
                 "ratios": (0.9,),
                 "cores": 1,
+                "port": port,
+                "grace_s": _NEVER_S,
                 **chosen,
             }
         )
         self.grpc_address = f"127.0.0.1:{settings.grpc_port}"
-        port = free_port()
-        app = create_app(settings)
-        config = uvicorn.Config(app, port=port, log_config=None, lifespan="on", http="httptools")
-        self.server = DrainingServer(
-            config,
-            drain=app.state.lifecycle.drain,
-            drain_s=0.0,
-            grace_s=_NEVER_S,
-            stop_beside=app.state.rpc.stop if app.state.rpc is not None else None,
-        )
+        self.server, _ = build(settings)
         self.thread = threading.Thread(target=self.server.run)
         self.thread.start()
         self.address = ("127.0.0.1", port)

@@ -21,7 +21,16 @@ from loadtests.figures import draw_cap
 from loadtests.messages import budget_headers, infer_message, request_body
 from loadtests.neighbour import Stretch, neighbour
 from loadtests.run import main
-from loadtests.scenarios import attainment, cap, drain, policies, profile, redis_faults, soak
+from loadtests.scenarios import (
+    attainment,
+    cap,
+    drain,
+    overload,
+    policies,
+    profile,
+    redis_faults,
+    soak,
+)
 from loadtests.server import ServerError
 from loadtests.visits import WEIGHTS
 from sentryfuse.bench.record import Record
@@ -390,6 +399,21 @@ def test_servers_that_are_told_to_end_under_load_lose_nothing(toy: Bench, tmp_pa
         assert ending["exit_status"] == 0
         assert ending["refused"] > 0, "it ended while requests came"
         assert ending["statuses"]["200"] > 0
+
+
+@pytest.mark.benchmark
+def test_an_overload_is_answered_in_part_and_refused_in_the_rest(
+    toy: Bench, tmp_path: Path
+) -> None:
+    record = saved(
+        overload.run(toy, seconds=1.5, capacity_seconds=0.5, bursts=1, deadline_s=0.1), tmp_path
+    )
+    score, figure = record["score"], record["figures"]["overload_goodput_ratio"]
+    assert score["failed"] == 0, record["tally"]
+    assert score["in_time"] > 0
+    assert score["shed"] > score["sent"] / 2
+    assert figure["spread"]["shed_without_retry_after"] == 0
+    assert figure["spread"]["capacity_hz"] > 0
 
 
 @pytest.mark.benchmark

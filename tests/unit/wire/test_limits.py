@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from app.wire import ConnectionLimits, ConnectionWatch
-from app.wire.limits import Phase
+from app.wire.limits import ConnectionLimits, Phase
+from app.wire.watch import ConnectionWatch
 
 LIMITS = ConnectionLimits(most=3, most_of_client=2, head_s=10, body_s=30, head_bytes=1000)
 
