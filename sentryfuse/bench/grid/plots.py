@@ -4,28 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sentryfuse.bench.grid.cells import Cells, Comparison, Place
 from sentryfuse.bench.grid.config import GridConfig
+from sentryfuse.bench.plot_style import OURS_COLOUR, STYLE
 from sentryfuse.learn.baselines import OURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.3,
-    "svg.hashsalt": "sentryfuse",  # the same drawing gives the same file
-    "svg.fonttype": "none",
-}
-_OURS_COLOUR = "#0b7a75"
 
 
 def draw(config: GridConfig, cells: Cells, folder: Path) -> list[Path]:
@@ -34,7 +24,7 @@ def draw(config: GridConfig, cells: Cells, folder: Path) -> list[Path]:
 
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         for comparison in ("a", "b"):
             for name, picture in (("ratio", by_ratio), ("missing", by_missing)):
                 path = folder / f"{config.name}-{comparison}-by-{name}.svg"
@@ -117,6 +107,6 @@ def _line(
         return
     (line,) = panel.plot(drawn, means, label=method, linewidth=1.1, marker=".")
     if ours:
-        line.set(color=_OURS_COLOUR, linewidth=2.2)
+        line.set(color=OURS_COLOUR, linewidth=2.2)
     low, high = np.subtract(means, deviations), np.add(means, deviations)
     panel.fill_between(drawn, low, high, color=line.get_color(), alpha=0.12, linewidth=0)

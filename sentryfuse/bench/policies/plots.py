@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sentryfuse.bench.plot_style import OURS_COLOUR, RIVAL_COLOUR, STYLE
 from sentryfuse.bench.policies.figures import bound_by_trace, effective_by_trace, pool
 from sentryfuse.bench.policies.node import Node
 from sentryfuse.bench.policies.rivals import OURS, contender
@@ -19,16 +20,6 @@ from sentryfuse.bench.policies.world import Decision, simulate
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.3,
-    "svg.hashsalt": "sentryfuse",  # the same drawing gives the same file
-    "svg.fonttype": "none",
-}
-_OURS_COLOUR, _RIVAL_COLOUR = "#0b7a75", "#d1495b"
 _BURST_S = 0.6
 
 
@@ -44,7 +35,7 @@ def draw(study: Study, node: Node, results: Results, folder: Path) -> list[Path]
     if "bursts-8" in study.scenes:
         pictures["policies-burst"] = lambda: burst(study, node)
     paths = []
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         for name, picture in pictures.items():
             path = folder / f"{name}.svg"
             picture().savefig(path, metadata={"Date": None}, bbox_inches="tight")
@@ -92,7 +83,7 @@ def front(study: Study, results: Results) -> Figure:
     for place, policies in labels.items():
         ours = OURS in policies
         fixed = all(policy.startswith("fixed-") for policy in policies)
-        colour = _OURS_COLOUR if ours else "#888888" if fixed else _RIVAL_COLOUR
+        colour = OURS_COLOUR if ours else "#888888" if fixed else RIVAL_COLOUR
         axes.scatter(*place, s=90 if ours else 40, color=colour, zorder=3)
         axes.annotate(
             ", ".join(policies),
@@ -131,7 +122,7 @@ def burst(study: Study, node: Node, rival: str = "slackfit") -> Figure:
     counts, _ = np.histogram(times, edges)
     panels[0].stairs(counts / bin_s, edges - start_s, fill=True, color="#bbbbbb")
     panels[0].set_ylabel("requests/s")
-    for name, colour in ((OURS, _OURS_COLOUR), (rival, _RIVAL_COLOUR)):
+    for name, colour in ((OURS, OURS_COLOUR), (rival, RIVAL_COLOUR)):
         chosen = contender(name)
         run = simulate(node, trace, chosen.policy, estimator=chosen.estimator)
         shown = [d for d in run.dispatches if start_s <= d.at_s < start_s + _BURST_S]
