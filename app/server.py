@@ -15,7 +15,7 @@ from app.lifecycle import Lifecycle
 from app.main import create_app
 from app.scheduling.fair_slack import Policy
 from app.settings import Settings, load_settings
-from app.telemetry.logs import configure_logging
+from app.telemetry.logs import configure_logging, log_what_escapes
 from app.wire import make_room, open_wire
 
 _KEEP_ALIVE_S = 75
@@ -43,6 +43,7 @@ def serve(settings: Settings | None = None, *, policy: Policy | None = None) -> 
     """
     settings = settings or load_settings()
     configure_logging(settings.log_level)
+    log_what_escapes()
     make_room(settings.max_connections)
     server, lifecycle = build(settings, policy)
     server.run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ class RequestContext:
     traceparent: str | None = None
     """As the caller sent it (W3C Trace Context)."""
 
+
+logger = logging.getLogger(__name__)
 
 current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)
 
@@ -59,3 +62,18 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
+
+
+def log_what_escapes() -> None:
+    """Have warnings, and what ends a thread, logged like everything else in this process."""
+    logging.captureWarnings(True)
+    threading.excepthook = _log_uncaught
+
+
+def _log_uncaught(fault: threading.ExceptHookArgs) -> None:
+    """Write what ended a thread as a line like any other."""
+    if fault.exc_value is None:  # the interpreter is ending
+        return
+    name = fault.thread.name if fault.thread is not None else "unknown"
+    trace = (fault.exc_type, fault.exc_value, fault.exc_traceback)
+    logger.error("thread %s ended", name, exc_info=trace)
