@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fastapi import FastAPI
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -22,6 +22,7 @@ from app.api.health import HealthApi
 from app.api.infer import Dialect, InferEndpoint
 from app.api.native import NativeApi
 from app.api.native_infer import NativeDialect
+from app.api.page import read_page
 from app.api.power import PowerApi
 from app.api.readers import WindowReaders
 from app.api.shortcut import InferShortcut
@@ -191,8 +192,10 @@ def _add_pages(app: FastAPI, parts: Parts) -> None:
     async def metrics(request: object) -> Response:
         return Response(service.metrics.render(), media_type=CONTENT_TYPE)
 
+    page = read_page(_DOCS_PAGE)
+
     async def docs(request: object) -> Response:
-        return FileResponse(_DOCS_PAGE, media_type="text/html")
+        return Response(page.content, headers=page.headers, media_type="text/html")
 
     app.router.routes.append(Route("/metrics", metrics))
     app.router.routes.append(Route("/docs", docs))
