@@ -20,7 +20,14 @@ def test_every_operation_answers_as_it_is_described(start_http: StartHttp, tmp_p
     command = [
         *(str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(CONFIG)),
         *("run", f"{service.url}/openapi.json", "--header", f"Authorization: Bearer {key}"),
-        *("--phases", "examples,coverage,fuzzing", "--max-examples", "5", "--no-color"),
+        *(
+            "--phases",
+            "examples,coverage,fuzzing",
+            "--max-examples",
+            "5",
+            "--no-color",
+            "--generation-deterministic",
+        ),
         # Without a model there would be little left to ask; the long form unloads.
         *("--exclude-path-regex", "/versions/|/unload$", "--workers", "2"),
     ]
