@@ -8,7 +8,7 @@ ifneq ($(wildcard ../shared/data),)
 export SENTRYFUSE_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help serve test check format train-dsads clean
+.PHONY: help serve test check audit format train-dsads clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,14 @@ test: .venv/testing .venv-kserve/ready ## Install what the tests need, then chec
 check: .venv/testing ## Format, lint, types, import contracts: what CI checks
 	scripts/check
 
+# Asks pypi.org for known vulnerabilities, so it is no part of the tests: they need no network.
+audit: .venv-audit/bin/pip-audit ## Look every pinned dependency up among known vulnerabilities
+	.venv-audit/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
+
+.venv-audit/bin/pip-audit:
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/pip install --quiet --disable-pip-version-check 'pip-audit>=2.10,<3'
+
 format: .venv/testing ## Rewrite the code in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -32,7 +40,7 @@ train-dsads: .venv/testing ## Train the bundle that ships in models/ again (abou
 	    --config configs/dsads-maestro.toml --out models/dsads-maestro/1 --resume
 
 clean: ## Remove the environment and caches
-	rm -rf .venv .venv-kserve build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-audit .venv-kserve build *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
