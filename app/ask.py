@@ -26,3 +26,5 @@ class Ask:
     by the best variant that fits."""
     gone: Callable[[], Awaitable[None]] | None = None
     """Returns when nobody waits for the answer any more."""
+    has_left: Callable[[], bool] = lambda: False
+    """Whether nobody does; told at once."""

@@ -210,6 +210,8 @@ class InferenceService:
         # An answer is at hand, so a larger variant that would break the budget is not waited for.
         strict = replace(ask, budget=replace(ask.budget, strict=True), parse_cpu_s=0.0)
         while attempts[-1].confidence < ask.cascade:
+            if ask.has_left():
+                raise ClientGoneError
             spent_j = sum(attempt.energy_j for attempt in attempts)
             better = next_ratios(
                 lineup,

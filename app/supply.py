@@ -10,6 +10,7 @@ from app.ask import Ask
 from app.inference.lineup import Lineup
 from app.inference.model import ServedModel
 from app.inference.registry import Resident, VariantRegistry
+from app.leaving import unless_gone
 from app.planning import Planner
 from sentryfuse.presence import Presence
 
@@ -41,14 +42,15 @@ class Supply:
 
         Raises:
             RequestError: The budget is strict and can't be met.
+            ClientGoneError: Nobody waits for the answer any more.
         """
-        self._build_ahead(model, ask, lineup)
         permille = self._planner.to_build(ask, lineup, build_s=model.registry.build_s)
-        if permille is None:
-            return 0.0
         began_s = self._clock()
-        await model.registry.get(lineup.presence, permille)
-        return self._clock() - began_s
+        if permille is not None:
+            await unless_gone(model.registry.get(lineup.presence, permille), ask.gone)
+        took_s = 0.0 if permille is None else self._clock() - began_s
+        self._build_ahead(model, ask, lineup)
+        return took_s
 
     def close(self) -> None:
         """Give up what is being built ahead."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from app.answer import Answer
 from app.api.body import RawHeaders, read_body
 from app.ask import Ask
+from app.errors import ClientGoneError
 from app.inference.model import ServedModel
 from app.inference.windows import Windows
 from app.protocol.budgets import BudgetRequest, parse_budget
@@ -108,6 +109,9 @@ class InferEndpoint:
         with service.stay() as stay:
             service.check_room(model)
             waited_s = await service.turn_to_read(wanted.budget, received_s)
+            has_left = partial(_has_left, receive)
+            if waited_s and has_left():
+                raise ClientGoneError
             began_cpu_s = time.thread_time()
             question = self._dialect.read(model, headers, body, wanted)
             ask = Ask(
@@ -118,6 +122,7 @@ class InferEndpoint:
                 parse_cpu_s=time.thread_time() - began_cpu_s,
                 cascade=question.wanted.cascade,
                 gone=partial(_disconnected, receive),
+                has_left=has_left,
             )
             answer = await service.infer(model, ask)
             written = question.write(answer)
@@ -153,3 +158,17 @@ async def _disconnected(receive: Receive) -> None:
     """Return when the client has closed the connection."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def _has_left(receive: Receive) -> bool:
+    """Whether the client has closed the connection; asks without waiting for the answer."""
+    news = receive()
+    assert isinstance(news, Coroutine)
+    try:
+        news.send(None)
+    except StopIteration as told:
+        left: bool = told.value["type"] == "http.disconnect"
+        return left
+    finally:
+        news.close()
+    return False

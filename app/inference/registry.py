@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -81,6 +81,8 @@ class VariantRegistry:
         self._shown = False
         self._held: OrderedDict[Key, Resident] = OrderedDict()
         self._building: dict[Key, asyncio.Task[Resident]] = {}
+        self._jobs: dict[Key, Future[Variant]] = {}
+        self._wanted: Counter[Key] = Counter()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -103,7 +105,10 @@ class VariantRegistry:
         return held
 
     async def get(self, presence: Presence, permille: int) -> Resident:
-        """Return a variant, building it first if need be; concurrent callers share one build."""
+        """Return a variant, building it first if need be; concurrent callers share one build.
+
+        When all of them have been cancelled and its turn has not come, it is not built.
+        """
         held = self.find(presence, permille)
         if held is not None:
             return held
@@ -112,8 +117,20 @@ class VariantRegistry:
         if task is None:
             task = asyncio.create_task(self._build(presence, permille))
             self._building[key] = task
-            task.add_done_callback(lambda _: self._building.pop(key, None))
-        return await asyncio.shield(task)
+        self._wanted[key] += 1
+        try:
+            return await asyncio.shield(task)
+        finally:
+            self._wanted[key] -= 1
+            if not self._wanted[key]:
+                self._leave_unbuilt(key)
+
+    def _leave_unbuilt(self, key: Key) -> None:
+        """Nobody waits for a build: strike it out, unless it is done or under way."""
+        del self._wanted[key]
+        job = self._jobs.get(key)
+        if job is not None and job.cancel():
+            del self._building[key]
 
     def show(self) -> None:
         """Have metrics show what is in memory, now and later."""
@@ -150,10 +167,22 @@ class VariantRegistry:
         return await self._masks.get_or_compute(key, lambda: self._builder.mask(presence, ratio))
 
     async def _build(self, presence: Presence, permille: int) -> Resident:
+        try:
+            return await self._built(presence, permille)
+        finally:
+            if self._building.get((presence, permille)) is asyncio.current_task():
+                del self._building[presence, permille]
+
+    async def _built(self, presence: Presence, permille: int) -> Resident:
         mask = await self.mask(presence, permille)
         began = time.perf_counter()
-        loop = asyncio.get_running_loop()
-        variant = await loop.run_in_executor(self._builders, self._builder.build, mask)
+        key = (presence, permille)
+        job = self._jobs[key] = self._builders.submit(self._builder.build, mask)
+        try:
+            variant = await asyncio.wrap_future(job)
+        finally:
+            if self._jobs.get(key) is job:
+                del self._jobs[key]
         took = time.perf_counter() - began
         self.build_s += _SMOOTHING * (took - self.build_s)
         built = Resident(variant, self._metrics.meters(self._owner, variant.card))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,8 @@ class Held:
             }
         )
         self.grpc_address = f"127.0.0.1:{settings.grpc_port}"
-        self.server, _ = build(settings)
+        self.server, lifecycle = build(settings)
+        self.builders: ThreadPoolExecutor = lifecycle._builders
         self.thread = threading.Thread(target=self.server.run)
         self.thread.start()
         self.address = ("127.0.0.1", port)

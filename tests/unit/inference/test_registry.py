@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -194,5 +195,52 @@ def test_builds_that_are_under_way_are_given_up_at_the_end() -> None:
         with pytest.raises(asyncio.CancelledError):
             await waiting
         assert bench.builder.built == 0
+
+    run(scenario)
+
+
+def test_a_build_whose_turn_has_not_come_is_struck_out_when_nobody_waits_for_it() -> None:
+    async def scenario(bench: Bench) -> None:
+        held = threading.Event()
+        bench.threads.submit(held.wait, 10)
+        waiting = [asyncio.create_task(bench.registry.get(ONE, 500)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        waiting[0].cancel()
+        await asyncio.sleep(0)
+        waiting[1].cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        again = asyncio.create_task(bench.registry.get(ONE, 900))
+        held.set()
+        await again
+        assert bench.builder.built == 1
+
+    run(scenario)
+
+
+def test_a_build_goes_on_while_one_of_those_who_wait_stays() -> None:
+    async def scenario(bench: Bench) -> None:
+        held = threading.Event()
+        bench.threads.submit(held.wait, 10)
+        leaving, staying = (asyncio.create_task(bench.registry.get(ONE, 500)) for _ in range(2))
+        await asyncio.sleep(0.05)
+        leaving.cancel()
+        held.set()
+        assert (await staying).variant.card.permille == 500
+        assert bench.builder.built == 1
+
+    run(scenario)
+
+
+def test_who_comes_just_after_a_build_was_struck_out_gets_one_of_its_own() -> None:
+    async def scenario(bench: Bench) -> None:
+        held = threading.Event()
+        bench.threads.submit(held.wait, 10)
+        leaving = asyncio.create_task(bench.registry.get(ONE, 500))
+        await asyncio.sleep(0.05)
+        leaving.cancel()
+        await asyncio.sleep(0)
+        coming = asyncio.create_task(bench.registry.get(ONE, 500))
+        held.set()
+        assert (await coming).variant.card.permille == 500
 
     run(scenario)
