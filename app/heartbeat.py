@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_PERIOD_S = 0.25
+_PERIOD_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ def ailments(vitals: Vitals, *, stuck_s: float) -> tuple[str, ...]:
 
 
 class Heartbeat:
-    """Beats four times a second while its event loop goes round.
+    """Beats once a second while its event loop goes round.
 
     Args:
         clock: Monotone seconds.

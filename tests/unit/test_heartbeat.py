@@ -47,12 +47,12 @@ def test_a_loop_that_stands_still_does_not_beat() -> None:
         heartbeat = Heartbeat(time.perf_counter)
         task = asyncio.create_task(heartbeat.run())
         await asyncio.sleep(0)
-        time.sleep(0.4)
+        time.sleep(1.1)
         seen_s = heartbeat.age_s
         await asyncio.sleep(0.01)
         task.cancel()
         return seen_s, heartbeat.age_s
 
     during_s, after_s = asyncio.run(stand_still())
-    assert during_s >= 0.4
+    assert during_s >= 1.1
     assert after_s < during_s
