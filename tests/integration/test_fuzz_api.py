@@ -28,8 +28,9 @@ def test_every_operation_answers_as_it_is_described(start_http: StartHttp, tmp_p
             "--no-color",
             "--generation-deterministic",
         ),
-        # Without a model there would be little left to ask; the long form unloads.
-        *("--exclude-path-regex", "/versions/|/unload$", "--workers", "2"),
+        # Without a model there would be little left to ask; the long form unloads. One worker: in
+        # CPython 3.11 threads that parse source at once may fail (python/cpython#106905).
+        *("--exclude-path-regex", "/versions/|/unload$"),
     ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stdout[-8000:]
