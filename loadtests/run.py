@@ -10,6 +10,7 @@ and whatever else runs share its cores.
     python -m loadtests profile           servers whose host profile is wrong by half
     python -m loadtests drain             servers that are told to end under load
     python -m loadtests overload          ten times the capacity for a minute
+    python -m loadtests reload            versions that come and go under load
     python -m loadtests soak              all kinds of visits for half an hour, and a scale
     python -m loadtests redis             requests while Redis fails in every way it can
 """
@@ -32,6 +33,7 @@ from loadtests.scenarios import (
     policies,
     profile,
     redis_faults,
+    reload,
     soak,
 )
 from sentryfuse.bench.policies.traces import TRACES
@@ -44,6 +46,7 @@ _RUNS: dict[str, Callable[..., Any]] = {
     "profile": profile.run,
     "drain": drain.run,
     "overload": overload.run,
+    "reload": reload.run,
     "soak": soak.run,
     "redis": redis_faults.run,
 }
@@ -135,6 +138,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--windows", type=int, help="in each request (1)")
     add("--bursts", type=int, help="short ones afterwards, to see who is served (10)")
     add("--seed", type=int, help="of the arrivals (0)")
+
+    add = scenario("reload", "versions that come and go under load")
+    add("--seconds", type=float, help="length of the trace (120)")
+    add("--quiet-seconds", type=float, help="of it, before the first is loaded (15)")
+    add("--pause-s", type=float, help="between two (0.5)")
+    add("--deadline-s", type=float, help="latency budget of every request (0.5)")
+    add("--seed", type=int, help="of the trace (0)")
 
     add = scenario("soak", "all kinds of visits for half an hour, and a scale")
     add("--minutes", type=float, help="how long (30)")

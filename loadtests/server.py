@@ -47,7 +47,9 @@ class Server:
         self._process = process
         self._log = log
 
-    def ask(self, method: str, path: str, content: object = None) -> bytes:
+    def ask(
+        self, method: str, path: str, content: object = None, *, timeout_s: float = 10.0
+    ) -> bytes:
         """Return the body of a 200.
 
         Raises:
@@ -55,7 +57,7 @@ class Server:
             OSError: It can't be reached.
         """
         body = None if content is None else json.dumps(content)
-        connection = HTTPConnection(self.host, self.port, timeout=10)
+        connection = HTTPConnection(self.host, self.port, timeout=timeout_s)
         try:
             connection.request(method, path, body, {"Content-Type": "application/json"})
             response = connection.getresponse()

@@ -68,12 +68,14 @@ class Repository:
         self.masks = TieredMaskCache(MemoryMaskCache(2**20))
         self.builders = ThreadPoolExecutor(max_workers=1)
         self.settings = Settings(ratios=(0.0, 0.9), warm_missing=0, batch_windows=2)
+        self.rests: list[float] = []
         self.loader = WatchedLoader(
             self.settings,
             masks=self.masks,
             profiles=HostProfiles(folder / "profiles", SharedProfiles(None)),
             builders=self.builders,
             metrics=self.metrics,
+            sleep=self._rest,
         )
         self.departures = Departures(deadline_s=departure_s)
         self.control = ModelControl(
@@ -107,6 +109,10 @@ class Repository:
     async def states(self) -> dict[tuple[str, str], tuple[str, str]]:
         """State and reason by name and version."""
         return {(s.name, s.version): (s.state, s.reason) for s in await self.control.index()}
+
+    async def _rest(self, seconds: float) -> None:
+        self.rests.append(seconds)
+        await asyncio.sleep(0)
 
     async def close(self) -> None:
         """Let go of everything."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
@@ -25,6 +25,10 @@ from sentryfuse.variants import HostProfile, VariantBuilder
 
 logger = logging.getLogger(__name__)
 
+_REST = (
+    2.0  # beside requests: after each step so many times as long, which leaves a third of a core
+)
+
 
 class Loader:
     """Makes models ready, one after the other.
@@ -35,6 +39,7 @@ class Loader:
         profiles: Where host profiles come from.
         builders: Threads that measure and build.
         metrics: Told of variants once their model is served.
+        sleep: Waits so many seconds.
     """
 
     def __init__(
@@ -45,12 +50,14 @@ class Loader:
         profiles: HostProfiles,
         builders: Executor,
         metrics: Metrics,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._settings = settings
         self._masks = masks
         self._profiles = profiles
         self._builders = builders
         self._metrics = metrics
+        self._sleep = sleep
 
     def read(self, stored: Stored) -> ServedModel:
         """Read and verify a bundle; any thread may.
@@ -73,6 +80,9 @@ class Loader:
     async def make_ready(self, model: ServedModel, beside: Iterable[ServedModel] = ()) -> None:
         """Measure the host for a model, build its warm variants and run each.
 
+        Beside models that are served this takes three times as long, and a third of a core:
+        requests come first.
+
         Args:
             model: Nobody uses it yet.
             beside: Models that are served meanwhile.
@@ -82,16 +92,17 @@ class Loader:
         """
         began_s = time.perf_counter()
         others = tuple(beside)
+        alone = not any(other.warm for other in others)
         model.lineups.profile = await self._profiles.obtain(
             model.builder,
             model.permilles,
             self._builders,
             like=_profile_of_a_twin(model, others),
-            idle=not any(other.warm for other in others),
+            idle=alone,
         )
         try:
             with weights_apart():
-                await self._warm(model)
+                await self._warm(model, rest=0.0 if alone else _REST)
             model.warm = True
         finally:
             if not model.warm:
@@ -104,7 +115,7 @@ class Loader:
             time.perf_counter() - began_s,
         )
 
-    async def _warm(self, model: ServedModel) -> None:
+    async def _warm(self, model: ServedModel, *, rest: float) -> None:
         keys = model.warm_keys()
         presences = tuple(dict.fromkeys(presence for presence, _ in keys))
         units, digest = model.builder.inventory.num_units, model.bundle.digest
@@ -113,18 +124,23 @@ class Loader:
             for p, permille in product(presences, model.permilles)
         )
         for presence, permille in keys:
+            began_s = time.perf_counter()
             await model.registry.get(presence, permille)
+            await self._sleep(rest * (time.perf_counter() - began_s))
         for presence in presences:
             await model.lineup(presence)
-        await asyncio.get_running_loop().run_in_executor(
-            self._builders,
-            partial(
-                rehearse,
-                [resident.variant for resident in model.registry],
-                model.spec,
-                most_windows=self._settings.batch_windows,
-            ),
-        )
+        for resident in model.registry:
+            began_s = time.perf_counter()
+            await asyncio.get_running_loop().run_in_executor(
+                self._builders,
+                partial(
+                    rehearse,
+                    [resident.variant],
+                    model.spec,
+                    most_windows=self._settings.batch_windows,
+                ),
+            )
+            await self._sleep(rest * (time.perf_counter() - began_s))
 
 
 def _profile_of_a_twin(model: ServedModel, others: Iterable[ServedModel]) -> HostProfile | None:

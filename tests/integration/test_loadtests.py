@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from loadtests.scenarios import (
     policies,
     profile,
     redis_faults,
+    reload,
     soak,
 )
 from loadtests.server import ServerError
@@ -417,6 +419,21 @@ def test_an_overload_is_answered_in_part_and_refused_in_the_rest(
 
 
 @pytest.mark.benchmark
+def test_versions_that_come_and_go_under_load_lose_nothing(toy: Bench, tmp_path: Path) -> None:
+    few = replace(toy, settings={**toy.settings, "warm_missing": 0})
+    scenario = reload.run(
+        few, seconds=4.0, quiet_seconds=1.0, pause_s=0.05, rate_hz=100, deadline_s=1.0
+    )
+    record = saved(scenario, tmp_path)
+    figure = record["figures"]["reload_lost"]
+    assert figure["value"] == 0, record["lost"]
+    assert figure["spread"]["reloads"] >= 2
+    assert figure["spread"]["refused_bundles"] >= 1
+    assert figure["spread"]["requests_during"] > 0
+    assert set(record["statuses"]) <= {"200", "429"}
+
+
+@pytest.mark.benchmark
 def test_a_minute_of_every_kind_of_visit_fails_nothing_and_leaves_no_memory_behind(
     toy: Bench, tmp_path: Path
 ) -> None:
@@ -443,7 +460,8 @@ def test_a_server_that_does_not_start_says_why(toy: Bench) -> None:
 
 
 def test_the_commands_explain_themselves(capsys: pytest.CaptureFixture[str]) -> None:
-    for scenario in ("attainment", "policies", "cap", "profile", "drain", "soak", "redis"):
+    scenarios = ("attainment", "policies", "cap", "profile", "drain", "reload", "soak", "redis")
+    for scenario in scenarios:
         with pytest.raises(SystemExit, match="0"):
             main([scenario, "--help"])
         assert "--no-record" in capsys.readouterr().out

@@ -116,6 +116,20 @@ def test_a_newer_version_takes_the_place_of_the_old_one_once_it_is_ready(tmp_pat
     play(Repository(tmp_path), scenario)
 
 
+def test_what_is_loaded_beside_requests_leaves_them_most_of_the_time(tmp_path: Path) -> None:
+    async def scenario(r: Repository) -> None:
+        r.store("a", "1")
+        await started(r)
+        assert set(r.rests) == {0.0}
+        r.rests.clear()
+        r.store("a", "2", seed=1)
+        await r.control.load("a")
+        assert len(r.rests) == 4  # two variants, each built and run
+        assert min(r.rests) > 0
+
+    play(Repository(tmp_path), scenario)
+
+
 def test_new_bytes_under_an_old_version_are_served_once_loaded(tmp_path: Path) -> None:
     async def scenario(r: Repository) -> None:
         r.store("a", "1")
