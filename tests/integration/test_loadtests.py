@@ -460,7 +460,17 @@ def test_a_server_that_does_not_start_says_why(toy: Bench) -> None:
 
 
 def test_the_commands_explain_themselves(capsys: pytest.CaptureFixture[str]) -> None:
-    scenarios = ("attainment", "policies", "cap", "profile", "drain", "reload", "soak", "redis")
+    scenarios = (
+        "attainment",
+        "policies",
+        "cap",
+        "profile",
+        "drain",
+        "overload",
+        "reload",
+        "soak",
+        "redis",
+    )
     for scenario in scenarios:
         with pytest.raises(SystemExit, match="0"):
             main([scenario, "--help"])
