@@ -307,14 +307,14 @@ def resident_bytes(service: HttpService) -> int:
 
 
 def test_memory_comes_back_after_every_reload(start_http: StartHttp) -> None:
-    service = start_http(warm_all=True, warm_missing=2)
+    service = start_http(warm_all=True, warm_missing=1)
     sizes = []
-    for seed in range(1, 7):
+    for seed in range(1, 6):
         store(service, "2", seed=seed)
         assert change(service, "load").json()["versions"] == ["2"]
         assert infer(service).status_code == 200
         sizes.append(resident_bytes(service))
     left = [line for line in service.log_lines() if "has left memory" in line["message"]]
-    assert len(left) == 6
-    # 48 variants come and go each time; were they kept, that would be 43 MB each.
-    assert sizes[-1] - sizes[2] < 10e6, [round(size / 1e6, 1) for size in sizes]
+    assert len(left) == 5
+    # 18 variants come and go each time; were they kept, that would be 18 MB each.
+    assert sizes[-1] - sizes[1] < 10e6, [round(size / 1e6, 1) for size in sizes]
