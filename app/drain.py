@@ -44,6 +44,8 @@ class DrainingServer(uvicorn.Server):
         drain_s: How long to keep listening after it.
         grace_s: The process has ended so long after it, whatever is still under way.
         stop_beside: Stops what listens on another port, when this one stops to listen.
+        shares_listener: Whether other processes accept from the same socket: who connects at the
+            end is theirs.
     """
 
     def __init__(
@@ -54,9 +56,11 @@ class DrainingServer(uvicorn.Server):
         drain_s: float,
         grace_s: float,
         stop_beside: Callable[[], Awaitable[None]] | None = None,
+        shares_listener: bool = False,
     ) -> None:
         super().__init__(config)
         self._stop_beside = stop_beside
+        self._shares_listener = shares_listener
         self._drain = drain
         self._drain_s = drain_s
         self._grace_s = grace_s
@@ -100,7 +104,7 @@ class DrainingServer(uvicorn.Server):
         Closing a socket resets the connections that the system made in its name and that were
         not accepted yet, though their requests may be here already.
         """
-        for server in self.servers:
+        for server in () if self._shares_listener else self.servers:
             for listener in server.sockets:
                 refuse_connections(listener.fileno())
         await asyncio.sleep(_ACCEPTING_S)

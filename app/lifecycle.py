@@ -12,6 +12,7 @@ from typing import Literal
 from app.heartbeat import Heartbeat, Vitals, ailments
 from app.inference.control import ModelControl
 from app.inference.heap import give_back_free_pages
+from app.peers import Crew
 from app.service import InferenceService
 from app.storage import RedisLink, TieredMaskCache
 from app.upkeep import Upkeep
@@ -33,6 +34,7 @@ class Lifecycle:
         builders: Threads that build variants; shut down at the end.
         heartbeat: Beats as long as the event loop goes round.
         stuck_s: An inference or event loop that takes longer will not come back.
+        crew: The other processes of the service; None if there are none.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Lifecycle:
         builders: Executor,
         heartbeat: Heartbeat,
         stuck_s: float,
+        crew: Crew | None = None,
     ) -> None:
         self._service = service
         self._link = link
@@ -55,6 +58,7 @@ class Lifecycle:
         self._builders = builders
         self._heartbeat = heartbeat
         self._stuck_s = stuck_s
+        self._crew = crew
         self._phase: Phase = "starting"
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -63,12 +67,19 @@ class Lifecycle:
         """What the service is doing."""
         if self._phase == "ready" and self.ailments:
             return "failed"
+        if self._phase == "ready" and self._crew is not None and self._crew.obstacles():
+            return "starting"
         return self._phase
 
     @property
     def ready(self) -> bool:
         """Whether requests should be sent here."""
         return self.phase == "ready"
+
+    @property
+    def ready_itself(self) -> bool:
+        """Whether this process is ready, whatever the others of the service are."""
+        return self._phase == "ready" and not self.ailments
 
     @property
     def ailments(self) -> tuple[str, ...]:
@@ -86,10 +97,11 @@ class Lifecycle:
             case "ready":
                 return ()
             case "starting":
+                others = () if self._crew is None else self._crew.obstacles()
                 cold = [model for model in self._service.models if not model.warm]
                 return tuple(
                     f"model {m.name} version {m.version} is getting ready" for m in cold
-                ) or ("the service is getting ready",)
+                ) or (others or ("the service is getting ready",))
             case "draining":
                 return ("the service was told to end",)
             case "failed":
@@ -102,6 +114,8 @@ class Lifecycle:
             asyncio.create_task(work)
             for work in (self._heartbeat.run(), self._get_ready(), self._upkeep.run())
         ]
+        if self._crew is not None:
+            self._tasks.append(asyncio.create_task(self._crew.run()))
 
     def drain(self) -> None:
         """Ask for no more requests; those that come all the same are served."""
@@ -113,6 +127,8 @@ class Lifecycle:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._crew is not None:
+            await self._crew.say_farewell()
         await self._control.close()
         self._service.close()
         for model in self._service.models:

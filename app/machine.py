@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from app.cap import CapControl
+from app.cap import CapBoard, CapControl
 from app.frequency import FrequencyControl
 from app.node import Node
 from app.scheduling.cap_schedule import parse_schedule
@@ -44,19 +44,28 @@ def open_node(settings: Settings, clock: Callable[[], float]) -> Node:
         price_j_per_cpu_s=settings.watts_per_core,
         cpu_clock=cpu_clock(meter.covers),
         clock=clock,
+        processes=settings.processes,
     )
 
 
-def open_cap(settings: Settings, node: Node, clock: Callable[[], float]) -> CapControl:
+def open_cap(
+    settings: Settings, node: Node, clock: Callable[[], float], board: CapBoard | None = None
+) -> CapControl:
     """Take control of the node's cap, and follow the schedule if there is one.
 
     Raises:
         ConfigError: The schedule can't be read or makes no sense.
     """
-    cap, path = CapControl(node.gate, clock=clock, wall_clock=time.time), settings.power_schedule
+    cap = CapControl(
+        node.gate, clock=clock, wall_clock=time.time, shares=settings.processes, board=board
+    )
+    path = settings.power_schedule
     if path is not None:
         try:
-            cap.follow(parse_schedule(json.loads(path.read_text(encoding="utf-8"))))
+            # Every process has this file; one that takes another's place must not undo what was
+            # set since.
+            schedule = parse_schedule(json.loads(path.read_text(encoding="utf-8")))
+            cap.follow(schedule, tell=False)
         except (OSError, ValueError) as error:
             raise ConfigError(f"SENTRYFUSE_POWER_SCHEDULE: {path}: {error}") from error
     return cap

@@ -24,6 +24,7 @@ from app.inference.workers import Workers
 from app.lifecycle import Lifecycle
 from app.machine import open_cap, open_frequency, open_node, shares_cores
 from app.node import Node
+from app.peers import Crew, Place, Voice
 from app.scheduling.dispatch import Limits
 from app.scheduling.fair_slack import Policy
 from app.scheduling.scheduler import Scheduler
@@ -42,12 +43,15 @@ from sentryfuse.errors import ConfigError
 _DEPARTURE_S = 60.0  # how long a request may hold a model that is served no more
 
 
-def create_app(settings: Settings | None = None, policy: Policy | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None, policy: Policy | None = None, crew: Crew | None = None
+) -> FastAPI:
     """Build the service.
 
     Args:
         settings: Read from the environment if not given.
         policy: Chooses what each batch runs; ours unless policies are compared.
+        crew: The other processes of the service; None if there are none.
 
     Raises:
         ConfigError: A setting makes no sense.
@@ -77,7 +81,7 @@ def create_app(settings: Settings | None = None, policy: Policy | None = None) -
     default_model = _default_model(settings, control.read(settings.load_models))
     clock = time.perf_counter
     node = open_node(settings, clock)
-    cap = open_cap(settings, node, clock)
+    cap = open_cap(settings, node, clock, None if crew is None else crew.rundir)
     pump = _open_pump(settings, node, metrics, policy, clock)
     service = InferenceService(
         models,
@@ -107,8 +111,12 @@ def create_app(settings: Settings | None = None, policy: Policy | None = None) -
         builders=builders,
         heartbeat=Heartbeat(clock),
         stuck_s=settings.stuck_s,
+        crew=crew,
     )
-    metrics.watch_node(partial(_read_node, service, lifecycle, link))
+    place = Place.alone() if crew is None else crew.place
+    metrics.watch_node(partial(_read_node, service, lifecycle, link, place))
+    if crew is not None:
+        _join(crew, service, lifecycle, control)
     admission, keys = _open_admission(settings, metrics, clock)
 
     tracer = open_tracer(settings, version=version("sentryfuse"), clock=clock)
@@ -123,6 +131,7 @@ def create_app(settings: Settings | None = None, policy: Policy | None = None) -
             keys=keys,
             default_model=default_model,
             tracer=tracer,
+            crew=crew,
             rpc=_open_rpc(settings, service, lifecycle, control, admission, tracer),
         )
     )
@@ -204,25 +213,42 @@ def _default_model(settings: Settings, names: tuple[str, ...]) -> str:
     return name
 
 
+def _join(
+    crew: Crew, service: InferenceService, lifecycle: Lifecycle, control: ModelControl
+) -> None:
+    """Let this process and the others hear of each other."""
+    control.changed = crew.order
+    crew.speak_for(
+        Voice(
+            families=service.metrics.families,
+            ready=lambda: lifecycle.ready_itself,
+            ailments=lambda: lifecycle.ailments,
+            charged_j=lambda: service.node.accounts.charged_j,
+            charge_others=service.node.charge_others,
+            carry_out=control.carry_out,
+        )
+    )
+
+
 def _read_node(
-    service: InferenceService, lifecycle: Lifecycle, link: RedisLink | None
+    service: InferenceService, lifecycle: Lifecycle, link: RedisLink | None, place: Place
 ) -> NodeReading:
     node, scheduler = service.node, service.scheduler
     node.tick(service.pump.totals().energy_j)
-    accounts, estimator = node.accounts, scheduler.estimator
+    estimator, drawn = scheduler.estimator, node.share_of(leads=place.leads)
     return NodeReading(
         energy_source=node.meter.source,
         energy_quality=node.meter.quality,
         meter_faults=node.meter.faults,
         meter_failovers=node.meter.failovers,
-        energy_j=accounts.total_j,
+        energy_j=drawn.idle_j + drawn.requests_j + drawn.overhead_j,
         energy_of_j={
-            "idle": accounts.idle_j,
-            "requests": accounts.requests_j,
-            "overhead": accounts.overhead_j,
+            "idle": drawn.idle_j,
+            "requests": drawn.requests_j,
+            "overhead": drawn.overhead_j,
         },
-        power_w=node.power_w,
-        power_cap_w=node.gate.cap_w,
+        power_w=drawn.power_w,
+        power_cap_w=service.cap.cap_w,
         power_tokens_j=None if node.gate.cap_w is None else node.gate.tokens_j(service.clock()),
         slowdown={"latency": estimator.latency.mean, "energy": estimator.energy.mean},
         queue_depth=scheduler.waiting,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from app.scheduling.accounts import EnergyAccounts
 from app.scheduling.power_gate import PowerGate
@@ -12,6 +13,16 @@ from sentryfuse.energy import Meter
 
 _SHOWN_SPAN_S = 1.0
 _LONGEST_STEP_S = 2.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """What a process reports of the node's power and energy, so that all reports add up."""
+
+    power_w: float
+    idle_j: float
+    requests_j: float
+    overhead_j: float
 
 
 class Node:
@@ -25,6 +36,7 @@ class Node:
         price_j_per_cpu_s: Active power of a busy core, until it was observed.
         cpu_clock: CPU seconds of all that the meter covers.
         clock: Monotone seconds.
+        processes: How many processes keep the node under its cap, each with its share of it.
     """
 
     def __init__(
@@ -35,6 +47,7 @@ class Node:
         price_j_per_cpu_s: float,
         cpu_clock: Callable[[], float] = time.process_time,
         clock: Callable[[], float] = time.perf_counter,
+        processes: int = 1,
     ) -> None:
         now_s = clock()
         self.meter = meter
@@ -49,6 +62,7 @@ class Node:
         """Mean power of the last second."""
         self._cpu_clock = cpu_clock
         self._clock = clock
+        self._shares = processes if meter.covers == "node" else 1
         self._readings = deque([(now_s, 0.0)])
         self._inferences_j = 0.0
 
@@ -57,9 +71,40 @@ class Node:
         """Joules of one CPU second of late."""
         return self.accounts.price_j_per_cpu_s
 
+    def share_of(self, *, leads: bool) -> Drawn:
+        """Return what this process reports.
+
+        One of them speaks for what there is once. Where the meter sees a process only, each
+        reports its own work; where it sees the node, that one reports all of it.
+
+        Args:
+            leads: Whether it is this process that does.
+        """
+        accounts = self.accounts
+        if leads:
+            return Drawn(
+                power_w=self.power_w,
+                idle_j=accounts.idle_j,
+                requests_j=accounts.requests_j,
+                overhead_j=accounts.overhead_j,
+            )
+        if self.meter.covers == "node":
+            return Drawn(power_w=0.0, idle_j=0.0, requests_j=0.0, overhead_j=0.0)
+        return Drawn(
+            power_w=max(self.power_w - self.meter.idle_power_w, 0.0),
+            idle_j=0.0,
+            requests_j=accounts.requests_j,
+            overhead_j=accounts.overhead_j,
+        )
+
     def charge(self, cpu_s: float) -> float:
         """Book CPU seconds that went into requests; return the joules they cost."""
         return self.accounts.charge(cpu_s)
+
+    def charge_others(self, energy_j: float) -> None:
+        """Book energy that requests in other processes cost, where the meter covers them too."""
+        if self.meter.covers == "node":
+            self.accounts.take_over(energy_j)
 
     def tick(self, inferences_j: float) -> None:
         """Take in what the meter says now.
@@ -78,7 +123,9 @@ class Node:
             self.gate.set_idle_power(idle_w, now_s)
         power_w = (total_j - joules_then) / elapsed_s
         let_through_w = (inferences_j - self._inferences_j) / elapsed_s
-        self.gate.observe(power_w, max(power_w - idle_w - let_through_w, 0.0), now_s)
+        # The gate keeps one process to its share, so that is what it must see.
+        own_w = idle_w + (power_w - idle_w) / self._shares
+        self.gate.observe(own_w, max(own_w - idle_w - let_through_w, 0.0), now_s)
         self._inferences_j = inferences_j
         self._readings.append((now_s, total_j))
         while now_s - self._readings[1][0] >= _SHOWN_SPAN_S:

@@ -1,33 +1,11 @@
-"""Running the app: uvicorn, JSON logs, and a stop that loses no request."""
+"""Where the service starts: in this process, or in several that a supervisor watches."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import os
-from typing import Any, cast
+import sys
 
-import uvicorn
-
-from app.api.routes import Companion
-from app.drain import DrainingServer
-from app.lifecycle import Lifecycle
-from app.main import create_app
 from app.scheduling.fair_slack import Policy
 from app.settings import Settings, load_settings
-from app.telemetry.logs import configure_logging, log_what_escapes
-from app.wire import make_room, open_wire
-
-_KEEP_ALIVE_S = 75
-_PING_S = 20.0
-_TASKS_S = 5  # for what goes on when its connection is over
-
-
-def _stream_protocol(**how: Any) -> asyncio.Protocol:
-    """Open a WebSocket; what that takes is imported when the first one is opened."""
-    from app.websocket import StreamProtocol
-
-    return StreamProtocol(**how)
 
 
 def serve(settings: Settings | None = None, *, policy: Policy | None = None) -> None:
@@ -35,61 +13,20 @@ def serve(settings: Settings | None = None, *, policy: Policy | None = None) -> 
 
     Args:
         settings: Read from the environment if not given.
-        policy: Schedules in the place of ours.
+        policy: Schedules in the place of ours; for a single process only.
 
     Raises:
         ConfigError: A setting makes no sense.
         BundleError: A bundle is missing, damaged or foreign.
     """
     settings = settings or load_settings()
-    configure_logging(settings.log_level)
-    log_what_escapes()
-    make_room(settings.max_connections)
-    server, lifecycle = build(settings, policy)
-    server.run()
-    if server.force_exit:
-        lifecycle.abandon()
-        logging.shutdown()
-        os._exit(1)  # at once: threads that build or infer are not waited for
+    if settings.processes > 1:
+        # Only what it needs: the supervisor serves nothing, and should be small.
+        from app.processes.supervisor import Supervisor
 
+        if status := Supervisor(settings).run():
+            sys.exit(status)
+        return
+    from app.serving import serve_on
 
-def build(settings: Settings, policy: Policy | None = None) -> tuple[DrainingServer, Lifecycle]:
-    """Put the server together, with everything that it serves.
-
-    Args:
-        settings: Of the service.
-        policy: Schedules in the place of ours.
-
-    Raises:
-        ConfigError: A setting makes no sense.
-        BundleError: A bundle is missing, damaged or foreign.
-    """
-    app = create_app(settings, policy)
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        http=open_wire(settings, app.state),
-        ws=cast(type[asyncio.Protocol], _stream_protocol),
-        ws_max_size=settings.stream_message_bytes,
-        ws_ping_interval=_PING_S,
-        ws_ping_timeout=_PING_S,
-        ws_per_message_deflate=False,
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=_TASKS_S,
-    )
-    lifecycle: Lifecycle = app.state.lifecycle
-    rpc: Companion | None = app.state.rpc
-    server = DrainingServer(
-        config,
-        drain=lifecycle.drain,
-        drain_s=settings.drain_s,
-        grace_s=settings.grace_s,
-        stop_beside=rpc.stop if rpc is not None else None,
-    )
-    return server, lifecycle
+    serve_on(settings, policy=policy)

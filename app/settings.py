@@ -112,6 +112,9 @@ class Settings(BaseSettings):
     stream_send_s: float = Field(
         10.0, gt=0, description="A stream whose answers are not read for so long is closed"
     )
+    processes: int = Field(
+        1, ge=1, le=64, description="Processes that serve; each gets its share of the cores"
+    )
     stuck_s: float = Field(
         30.0,
         gt=0,
@@ -234,6 +237,12 @@ class Settings(BaseSettings):
         if not by_permille:
             raise ValueError("at least one ratio is needed")
         return tuple(by_permille[p] for p in sorted(by_permille))
+
+    @model_validator(mode="after")
+    def _check_processes(self) -> Settings:
+        if self.processes > 1 and self.grpc_port is not None:
+            raise ValueError("grpc_port needs a single process: processes must be 1")
+        return self
 
     @model_validator(mode="after")
     def _check_grace(self) -> Settings:

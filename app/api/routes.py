@@ -32,6 +32,7 @@ from app.api.v2.metadata import OpenMetadataApi
 from app.api.v2.repository import RepositoryApi
 from app.inference.control import ModelControl
 from app.lifecycle import Lifecycle
+from app.peers import Crew
 from app.security import Admission, KeyFollower
 from app.service import InferenceService
 from app.settings import Settings
@@ -72,6 +73,8 @@ class Parts:
     """Answers ``/v1/infer``."""
     tracer: Tracer | None = None
     """Told of each request, if somebody wants to know."""
+    crew: Crew | None = None
+    """The other processes of the service, if there are any."""
     rpc: Companion | None = None
     """Another port beside HTTP's, if there is one."""
 
@@ -190,7 +193,8 @@ def _add_pages(app: FastAPI, parts: Parts) -> None:
     service = parts.service
 
     async def metrics(request: object) -> Response:
-        return Response(service.metrics.render(), media_type=CONTENT_TYPE)
+        text = service.metrics.render() if parts.crew is None else await parts.crew.scrape()
+        return Response(text, media_type=CONTENT_TYPE)
 
     page = read_page(_DOCS_PAGE)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from app.errors import UnusableModelError
 from app.inference.catalogue import Catalogue
@@ -22,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 _LOAD_DEADLINE_S = 300.0
 _Identity = tuple[str, str]
+Change = Literal["load", "unload"]
 
 
 class ModelControl:
@@ -55,6 +58,8 @@ class ModelControl:
         self._metrics = metrics
         self._newest = newest
         self._deadline_s = deadline_s
+        self.changed: Callable[[Change, str, str | None], None] = lambda *_: None
+        """Told of every load and unload that was asked for here."""
         self._turns = Turns()
         self._chosen: set[_Identity] = set()
         """Asked for by number: a newer version does not displace these."""
@@ -119,7 +124,8 @@ class ModelControl:
             UnusableModelError: What is stored can't be served; says why, and what still is.
         """
         pick(await self._shelf(), name, version)
-        await self._turns.take(("load", name, version), partial(self._load, name, version))
+        await self.carry_out("load", name, version)
+        self.changed("load", name, version)
         return self._versions(name)
 
     async def unload(self, name: str, version: str | None = None) -> tuple[str, ...]:
@@ -133,8 +139,19 @@ class ModelControl:
         """
         if not self._served(name, version):
             pick(await self._shelf(), name, version)
-        await self._turns.take(("unload", name, version), partial(self._unload, name, version))
+        await self.carry_out("unload", name, version)
+        self.changed("unload", name, version)
         return self._versions(name)
+
+    async def carry_out(self, what: Change, name: str, version: str | None) -> None:
+        """Load or unload as another process of the service did; tells nobody.
+
+        Raises:
+            UnknownModelError: Nothing is stored under the name.
+            UnusableModelError: What is stored can't be served.
+        """
+        change = partial(self._load if what == "load" else self._unload, name, version)
+        await self._turns.take((what, name, version), change)
 
     async def index(self) -> tuple[VersionState, ...]:
         """List every version that is stored or served: names in order, newest versions first."""

@@ -77,6 +77,16 @@ class EnergyAccounts:
         self.unpaid_j += energy_j
         return energy_j
 
+    def take_over(self, energy_j: float) -> None:
+        """Take over what others have charged of the energy that this meter sees.
+
+        Raises:
+            ValueError: It is negative or not finite.
+        """
+        energy_j = _checked("energy_j", energy_j)
+        self.charged_j += energy_j
+        self.unpaid_j += energy_j
+
     def tick(
         self, total_energy_j: float, cpu_s: float, now_s: float, *, idle_power_w: float
     ) -> None:

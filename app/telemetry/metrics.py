@@ -21,6 +21,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from app.telemetry.families import Families, Family, collected
 from app.telemetry.histogram import Histogram
 from app.telemetry.variants import Owner, VariantMeters, variants_text
 from sentryfuse.energy import Fault, Quality
@@ -150,6 +151,15 @@ class Metrics:
     def watch_node(self, read: Callable[[], NodeReading]) -> None:
         """Report the node as ``read`` finds it at each scrape."""
         self.registry.register(_NodeCollector(read))
+
+    def families(self) -> Families:
+        """Return everything as values, to be added to those of other processes."""
+        families = collected(self.registry)
+        for meters in self._variants:
+            for name, kind, text, series, value in meters.samples():
+                family = families.setdefault(name, Family(name, kind, text))
+                family.series[series] = value
+        return families
 
     def render(self) -> bytes:
         """Write everything in Prometheus' text format."""

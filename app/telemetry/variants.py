@@ -27,6 +27,7 @@ _COUNTERS = {
     "flops": "Operations carried out",
 }
 _SECONDS = "variant_inference_seconds"
+_SECONDS_TEXT = "Time of one inference"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,19 @@ class VariantMeters:
         self._seconds += inference_s
         self._counts[bisect_left(self._bounds, inference_s)] += 1
 
+    def samples(self) -> Iterator[tuple[str, str, str, str, float]]:
+        """Every series: the name of its metric, its kind, its text, itself, its value."""
+        labels = self._labels.rstrip()
+        for (name, text), value in zip(_GAUGES.items(), self._gauges, strict=True):
+            yield _PREFIX + name, "gauge", text, f"{_PREFIX}{name}{labels}", value
+        counts = (self._energy_j, float(self._windows), float(self._windows * self._flops_each))
+        for (name, text), value in zip(_COUNTERS.items(), counts, strict=True):
+            total = f"{_PREFIX}{name}_total"
+            yield total, "counter", text, f"{total}{labels}", value
+        for line in self.histogram_lines():
+            series, _, count = line.rpartition(" ")
+            yield _PREFIX + _SECONDS, "histogram", _SECONDS_TEXT, series, float(count)
+
     def gauge_lines(self) -> Iterator[str]:
         """One line for each of the gauges, in their order."""
         for name, value in zip(_GAUGES, self._gauges, strict=True):
@@ -115,7 +129,7 @@ def variants_text(meters: Sequence[VariantMeters]) -> str:
     for (name, text), rows in zip(_GAUGES.items(), gauges, strict=bool(meters)):
         lines += (_head(name, "gauge", text), *rows)
     if meters:
-        lines.append(_head(_SECONDS, "histogram", "Time of one inference"))
+        lines.append(_head(_SECONDS, "histogram", _SECONDS_TEXT))
     for each in meters:
         lines += each.histogram_lines()
     for (name, text), rows in zip(_COUNTERS.items(), counters, strict=bool(meters)):

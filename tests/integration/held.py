@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from app.inference import batch
-from app.server import build
+from app.serving import build
 from app.settings import Settings
 from sentryfuse.bundle import Bundle, write_bundle
 from tests.bundles import random_windows

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from app.cap import CapControl, CapError
@@ -87,3 +90,54 @@ def test_a_cap_at_the_idle_power_is_refused_and_changes_nothing() -> None:
         bench.follow(steps=[{"at": "05:00", "cap_w": 9}, {"at": "07:00", "cap_w": 2}])
     assert bench.cap.cap_w == 9.0
     assert bench.cap.schedule is None
+
+
+class Board:
+    """What one process reads and writes of the cap that several share."""
+
+    def __init__(self) -> None:
+        self.told: list[Mapping[str, object]] = []
+        self.news: Mapping[str, Any] | None = None
+
+    def put_cap(self, content: Mapping[str, object]) -> None:
+        self.told.append(content)
+
+    def cap_news(self) -> Mapping[str, Any] | None:
+        news, self.news = self.news, None
+        return news
+
+
+def shared_control(board: Board, clock: Clock, cap_w: float | None = None) -> CapControl:
+    gate = PowerGate(cap_w=cap_w, idle_power_w=3.0, now_s=clock())
+    return CapControl(gate, clock=clock, wall_clock=lambda: 1000.0, shares=4, board=board)
+
+
+def test_each_of_several_processes_keeps_to_its_share_of_what_the_cap_allows() -> None:
+    control = shared_control(Board(), Clock(), cap_w=11.0)
+    assert control.cap_w == 11.0
+    assert control._gate.cap_w == 5.0
+    allowed_w = 4 * (control._gate.cap_w - 3.0)
+    assert 3.0 + allowed_w == 11.0
+
+
+def test_a_cap_that_another_process_was_given_is_taken_over_and_not_told_again() -> None:
+    board = Board()
+    control = shared_control(board, Clock())
+    control.fix(9.0)
+    assert board.told == [{"cap_w": 9.0}]
+    board.news = {"cap_w": 7.0}
+    assert control.update()
+    assert (control.cap_w, control._gate.cap_w) == (7.0, 4.0)
+    assert len(board.told) == 1
+    board.news = {"cap_w": None}
+    assert control.update()
+    assert control.cap_w is None
+
+
+def test_a_schedule_that_another_process_was_given_began_when_it_was_given() -> None:
+    schedule = {"steps": [{"after_s": 0, "cap_w": 20}, {"after_s": 60, "cap_w": 10}]}
+    board = Board()
+    control = shared_control(board, Clock())
+    board.news = {"schedule": schedule, "at_s": 930.0}
+    control.update()
+    assert control.cap_w == 10

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.node import Node
-from sentryfuse.energy import CpuTimeMeter, ReplayMeter, Sample
+from app.node import Drawn, Node
+from app.scheduling.power_gate import PowerGate
+from sentryfuse.energy import Covers, CpuTimeMeter, ReplayMeter, Sample
 from tests.unit.clocks import Clock
 
 
@@ -85,3 +86,60 @@ def test_an_idle_power_that_the_meter_has_learnt_reaches_the_gate() -> None:
     bench.node.meter._idle_power_w = 4.0  # type: ignore[attr-defined]
     bench.work(0.25, busy=0.0)
     assert bench.node.gate.idle_power_w == 4.0
+
+
+class Pair:
+    """Two processes on one node: 3 W idle, 5 W for each busy core."""
+
+    def __init__(self, covers: Covers) -> None:
+        self.clock = Clock()
+        shared = Clock(0.0)
+        self.cpus = [shared if covers == "node" else Clock(0.0) for _ in range(2)]
+        self.nodes = [
+            Node(
+                CpuTimeMeter(5.0, 3.0, covers=covers, clock=self.clock, cpu_clock=cpu),
+                power_cap_w=None,
+                price_j_per_cpu_s=5.0,
+                cpu_clock=cpu,
+                clock=self.clock,
+                processes=2,
+            )
+            for cpu in self.cpus
+        ]
+
+    def work(self) -> list[Drawn]:
+        """Have each take half a CPU second within a second, two fifths of it for requests."""
+        for node, cpu in zip(self.nodes, self.cpus, strict=True):
+            cpu.pass_by(0.5)
+            node.charge(0.2)
+        leading, other = self.nodes
+        leading.charge_others(other.accounts.charged_j)
+        self.clock.pass_by(1.0)
+        for node in self.nodes:
+            node.tick(0.0)
+        return [leading.share_of(leads=True), other.share_of(leads=False)]
+
+
+@pytest.mark.parametrize("covers", ["node", "process"])
+def test_what_two_processes_report_adds_up_to_the_node(covers: Covers) -> None:
+    drawn = Pair(covers).work()
+    assert sum(d.power_w for d in drawn) == pytest.approx(8.0)
+    assert sum(d.idle_j for d in drawn) == pytest.approx(3.0)
+    assert sum(d.requests_j for d in drawn) == pytest.approx(2.0)
+    assert sum(d.overhead_j for d in drawn) == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize(("covers", "seen_w"), [("node", 3 + 5 / 2), ("process", 3 + 5 * 0.5)])
+def test_a_gate_that_keeps_a_share_of_the_cap_sees_a_share_of_the_node(
+    covers: Covers, seen_w: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float] = []
+    observe = PowerGate.observe
+
+    def note(gate: PowerGate, power_w: float, *rest: float) -> None:
+        seen.append(power_w)
+        observe(gate, power_w, *rest)
+
+    monkeypatch.setattr(PowerGate, "observe", note)
+    Pair(covers).work()
+    assert seen == [pytest.approx(seen_w)] * 2
