@@ -54,7 +54,7 @@ _RUNS: dict[str, Callable[..., Any]] = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one scenario and keep its record."""
-    chosen = vars(_parser().parse_args(arguments))
+    chosen = vars(parser().parse_args(arguments))
     scenario, out, model = chosen.pop("scenario"), chosen.pop("out"), chosen.pop("model")
     models, quiet, picture = chosen.pop("models"), chosen.pop("quiet"), chosen.pop("picture", None)
     meter = chosen.pop("meter")
@@ -71,8 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             where.screen.note(f"drew {draw_cap(path, picture)}")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    commands = argparse.ArgumentParser(
         prog="python -m loadtests",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -90,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--load", type=float, help="request rate over what the smallest variant can carry")
     add("--rate-hz", type=float, help="request rate, in the place of such a part")
     add("--capacity-seconds", type=float, help="how long that is measured (6)")
-    scenarios = parser.add_subparsers(dest="scenario", required=True, metavar="scenario")
+    scenarios = commands.add_subparsers(dest="scenario", required=True, metavar="scenario")
 
     def scenario(
         name: str, what: str, parent: argparse.ArgumentParser = rated
@@ -158,4 +159,4 @@ def _parser() -> argparse.ArgumentParser:
     add("--recovery-seconds", type=float, help="how long the load goes on afterwards (4)")
     add("--rate-hz", type=float, help="requests per second (20)")
     add("--sensors", type=int, help="least number of sensors in a request (1)")
-    return parser
+    return commands
