@@ -23,7 +23,7 @@ test: .venv/testing .venv-kserve/ready ## Install what the tests need, then chec
 check: .venv/testing ## Format, lint, types, import contracts: what CI checks
 	scripts/check
 
-# Asks pypi.org for known vulnerabilities, so it is no part of the tests: they need no network.
+# Asks a public database of known vulnerabilities, so it is no part of the tests: they need no network.
 audit: .venv-audit/bin/pip-audit ## Look every pinned dependency up among known vulnerabilities
 	.venv-audit/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
