@@ -112,26 +112,33 @@ class DrainingServer(uvicorn.Server):
             server.close()
 
     async def _let_finish(self) -> None:
-        """Wait until every connection is over; those that send nothing any more are closed.
+        """Wait until every connection is over; once all is quiet, close those that are left.
 
-        Somebody who has just connected, or whose last answer went out without
-        ``Connection: close``, may have a request on the way.
+        Whoever has just connected, or had an answer without ``Connection: close``, may have a
+        request on the way. While others send theirs so may they: a connection that is closed at
+        that moment costs a request. So all of them stay until nothing has come on any for a while;
+        each that is used till then is told to close, and is gone.
         """
         assert self._ends_s is not None
-        quiet_since_s: dict[object, float] = {}
-        while self.server_state.connections and not self.force_exit:
+        state, busy_s = self.server_state, time.monotonic()
+        connections, answered = state.connections, state.total_requests
+        while connections and not self.force_exit:
             now_s = time.monotonic()
             if now_s > self._ends_s - _LAST_WORDS_S:
-                logger.error("%d connections are cut off", len(self.server_state.connections))
+                logger.error("%d connections are cut off", len(connections))
                 self.config.timeout_graceful_shutdown = 0
                 return
-            for connection in list(self.server_state.connections):
+            for connection in list(connections):
                 if not isinstance(connection, HttpToolsProtocol):
                     connection.shutdown()
                 elif not is_quiet(connection):
-                    quiet_since_s.pop(connection, None)
-                elif now_s - quiet_since_s.setdefault(connection, now_s) >= _LINGER_S:
-                    connection.transport.close()
+                    busy_s = now_s
+            if state.total_requests != answered:
+                busy_s, answered = now_s, state.total_requests
+            if now_s - busy_s >= _LINGER_S:
+                for connection in list(connections):
+                    if isinstance(connection, HttpToolsProtocol):
+                        connection.transport.close()
             await asyncio.sleep(_POLL_S)
 
 
