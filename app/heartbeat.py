@@ -14,7 +14,7 @@ class Vitals:
     """What moves, as of one moment."""
 
     loop_s: float
-    """Since the event loop last went round."""
+    """That the event loop is late for its next round; 0 if it is on time."""
     inference_s: float
     """That the inference which runs longest has been running; 0 if none runs."""
     threads_alive: bool
@@ -50,9 +50,9 @@ class Heartbeat:
         self._beat_s = clock()
 
     @property
-    def age_s(self) -> float:
-        """Seconds since the last beat."""
-        return self._clock() - self._beat_s
+    def late_s(self) -> float:
+        """Seconds that the next beat is overdue; 0 if it is not due yet."""
+        return max(0.0, self._clock() - self._beat_s - _PERIOD_S)
 
     async def run(self) -> None:
         """Beat until cancelled."""

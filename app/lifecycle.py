@@ -86,7 +86,7 @@ class Lifecycle:
         """What only a restart would cure, one sentence each; nothing while the process lives."""
         pump = self._service.pump
         vitals = Vitals(
-            loop_s=self._heartbeat.age_s, inference_s=pump.longest_s, threads_alive=pump.alive
+            loop_s=self._heartbeat.late_s, inference_s=pump.longest_s, threads_alive=pump.alive
         )
         return ailments(vitals, stuck_s=self._stuck_s)
 
