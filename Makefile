@@ -18,7 +18,7 @@ serve: .venv/serving ## Serve the bundles in models/ on PORT (8080); no torch, n
 
 test: .venv/testing .venv-kserve/ready ## Install what the tests need, then check and test everything
 	scripts/check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: .venv/testing ## Format, lint, types, import contracts: what CI checks
 	scripts/check
