@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,15 +42,17 @@ outcomes: st.SearchStrategy[Outcome] = replies | failures
 @given(content=bodies)
 def test_an_answer_is_read_or_not_understood(content: bytes) -> None:
     for decode in (native.decode, binary.decode):
-        with suppress(ProtocolError):
-            assert isinstance(decode(Reply(200, {}, content)), Answer)
+        try:
+            answer = decode(Reply(200, {}, content))
+        except ProtocolError:
+            continue
+        assert isinstance(answer, Answer)
 
 
 def test_an_answer_nested_too_deep_is_not_understood() -> None:
     for decode in (native.decode, binary.decode):
-        with suppress(ProtocolError):
+        with pytest.raises(ProtocolError):
             decode(Reply(200, {}, b"[" * 100_000))
-            raise AssertionError("was read")
 
 
 @given(reply=replies)

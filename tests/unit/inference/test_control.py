@@ -314,8 +314,10 @@ def test_a_caller_who_gives_up_does_not_stop_a_load(tmp_path: Path) -> None:
             await asyncio.sleep(0.001)
         load.cancel()
         r.loader.held.set()
-        while r.served != {("a", "2")}:
-            await asyncio.sleep(0.001)
+        async with asyncio.timeout(30):
+            while r.served == {("a", "1")}:
+                await asyncio.sleep(0.001)
+        assert r.served == {("a", "2")}
 
     play(Repository(tmp_path), scenario)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import time
 
@@ -38,11 +39,19 @@ def test_a_port_that_is_taken_is_an_error() -> None:
 
 
 def test_a_server_may_be_stopped_twice_or_before_it_started() -> None:
-    async def stop_often() -> None:
-        server = server_on(0)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    async def stop_often() -> int:
+        server = server_on(port)
         await server.stop()
         await server.start()
+        with socket.create_connection(("127.0.0.1", port), timeout=10):
+            pass
         await server.stop()
         await server.stop()
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", port))
 
-    asyncio.run(stop_often())
+    assert asyncio.run(stop_often()) == errno.ECONNREFUSED
