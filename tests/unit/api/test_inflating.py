@@ -36,6 +36,7 @@ def inflate(encoding: str, packed: bytes, *, limit: int = 10_000, step: int = 10
         ("deflate", zlib.compress(TEXT)),
         ("deflate", bare(TEXT)),
     ],
+    ids=["gzip", "gzip in two parts", "deflate", "bare deflate"],
 )
 def test_what_was_packed_is_unpacked_however_it_comes(
     encoding: str, packed: bytes, step: int
