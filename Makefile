@@ -8,7 +8,7 @@ ifneq ($(wildcard ../shared/data),)
 export SENTRYFUSE_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help serve test check audit format train-dsads clean
+.PHONY: help serve test check docs audit format train-dsads clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ test: .venv/testing .venv-kserve/ready ## Install what the tests need, then chec
 
 check: .venv/testing ## Format, lint, types, import contracts: what CI checks
 	scripts/check
+
+docs: .venv/testing ## Build the documentation in site/; a broken link or a page without a place is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 # Asks a public database of known vulnerabilities, so it is no part of the tests: they need no network.
 audit: .venv-audit/bin/pip-audit ## Look every pinned dependency up among known vulnerabilities
@@ -40,7 +43,7 @@ train-dsads: .venv/testing ## Train the bundle that ships in models/ again (abou
 	    --config configs/dsads-maestro.toml --out models/dsads-maestro/1 --resume
 
 clean: ## Remove the environment and caches
-	rm -rf .venv .venv-audit .venv-kserve build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-audit .venv-kserve build site *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
