@@ -30,7 +30,7 @@ _OURS = frozenset({"http", "websocket"})
 _FIRST = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 _SWITCHED = 101
 _CLIENT_GONE = 499
-_QUIET = ("/health", "/metrics")
+_QUIET = ("/health", "/metrics", "/v1/live")
 
 
 class RequestIdentity:

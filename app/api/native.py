@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Annotated, Any
 
 import orjson
@@ -9,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from app.api import schemas
+from app.api.assets import accepts_gzip
 from app.api.body import read_object
 from app.api.sample import sample_json
 from app.errors import WrongFieldError
@@ -158,12 +160,12 @@ class NativeApi:
     ) -> Response:
         """Draw a simulated window, ready to be posted to infer."""
         served = self._asked(request)
-        content = sample_json(served.bundle, label=label, missing=missing, seed=seed)
-        return Response(
-            orjson.dumps(content),
-            media_type="application/json",
-            headers={"SentryFuse-Simulated": "true"},
-        )
+        content = orjson.dumps(sample_json(served.bundle, label=label, missing=missing, seed=seed))
+        headers = {"SentryFuse-Simulated": "true", "Vary": "Accept-Encoding"}
+        if accepts_gzip(request.headers):
+            content = gzip.compress(content, compresslevel=6)
+            headers["Content-Encoding"] = "gzip"
+        return Response(content, media_type="application/json", headers=headers)
 
     def _asked(self, request: Request) -> ServedModel:
         """The model in the path. The request does not hold it: it may outlive its own answer."""

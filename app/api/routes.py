@@ -11,15 +11,19 @@ from pathlib import Path
 from typing import Protocol
 
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from app.api import errors, openapi
+from app.api.assets import read_assets, send_asset
 from app.api.context import RequestIdentity
 from app.api.gate import Gate, HeadLimits
 from app.api.health import HealthApi
 from app.api.infer import Dialect, InferEndpoint
+from app.api.live import LiveApi
 from app.api.native import NativeApi
 from app.api.native_infer import NativeDialect
 from app.api.page import read_page
@@ -36,10 +40,11 @@ from app.peers import Crew
 from app.security import Admission, KeyFollower
 from app.service import InferenceService
 from app.settings import Settings
+from app.telemetry.families import Families
 from app.telemetry.metrics import CONTENT_TYPE
 from app.tracing import Tracer
 
-_DOCS_PAGE = Path(__file__).parent.parent / "web" / "docs.html"
+_WEB = Path(__file__).parent.parent / "web"
 _DESCRIPTION = (
     "Say which sensors are alive and what you can spend; get the most accurate answer that fits, "
     "with a receipt."
@@ -185,7 +190,23 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
         parts.control, parts.lifecycle, max_body_bytes=settings.max_body_bytes
     )
     app.include_router(repository.router())
+    app.include_router(_live(parts, app.version).router())
     app.include_router(OpenMetadataApi(parts.lifecycle, service, app.version).router())
+
+
+def _live(parts: Parts, version: str) -> LiveApi:
+    crew, metrics = parts.crew, parts.service.metrics
+
+    async def families() -> Families:
+        return metrics.families() if crew is None else await crew.families()
+
+    return LiveApi(
+        parts.service,
+        parts.lifecycle,
+        families=families,
+        version=version,
+        processes=1 if crew is None else crew.place.slots,
+    )
 
 
 def _add_pages(app: FastAPI, parts: Parts) -> None:
@@ -196,13 +217,21 @@ def _add_pages(app: FastAPI, parts: Parts) -> None:
         text = service.metrics.render() if parts.crew is None else await parts.crew.scrape()
         return Response(text, media_type=CONTENT_TYPE)
 
-    page = read_page(_DOCS_PAGE)
+    page, assets = read_page(_WEB / "docs.html"), read_assets(_WEB / "page")
 
     async def docs(request: object) -> Response:
         return Response(page.content, headers=page.headers, media_type="text/html")
 
+    async def live_page(request: Request) -> Response:
+        asset = assets.get(request.path_params.get("name", "index.html"))
+        if asset is None:
+            raise HTTPException(404)
+        return send_asset(asset, request.headers)
+
     app.router.routes.append(Route("/metrics", metrics))
     app.router.routes.append(Route("/docs", docs))
+    app.router.routes.append(Route("/", live_page))
+    app.router.routes.append(Route("/page/{name}", live_page))
     openapi.install(
         app,
         service.models,

@@ -88,9 +88,12 @@ class Crew:
 
     async def scrape(self) -> bytes:
         """Write the metrics of all processes together."""
+        return written((await self.families()).values())
+
+    async def families(self) -> Families:
+        """Read the metrics of all processes together."""
         await self._publish()
-        families = await asyncio.to_thread(lambda: merged(self.rundir.samples()))
-        return written(families.values())
+        return await asyncio.to_thread(lambda: merged(self.rundir.samples()))
 
     async def say_farewell(self) -> None:
         """Tell the last that there is to tell."""

@@ -16,8 +16,8 @@ _ASKS = r"GET|HEAD"
 _TABLE: tuple[tuple[str, Scope | None], ...] = (
     (rf"(?:{_ASKS}) /health(?:z|/live|/ready)?", None),
     (rf"(?:{_ASKS}) /v2/health/(?:live|ready)", None),
-    # The page itself tells nothing; it asks for a key and with it for /openapi.json.
-    (rf"(?:{_ASKS}) /docs", None),
+    # The pages themselves tell nothing; they ask for a key, and with it for what they show.
+    (rf"(?:{_ASKS}) /(?:docs|page/[a-z-]+\.(?:css|js|svg))?", None),
     (rf"POST /v1(?:{_MODEL})?/(?:infer|plan)", "infer"),
     (rf"GET /v1(?:{_MODEL})?/stream", "infer"),
     (rf"POST /v2{_MODEL}/infer", "infer"),

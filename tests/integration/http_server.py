@@ -151,7 +151,7 @@ def start_service(folder: Path, **settings: object) -> HttpService:
     with log.open("wb") as stderr:
         process = subprocess.Popen(command, env=environment, stderr=stderr)
     grpc_address = f"127.0.0.1:{chosen['grpc_port']}" if "grpc_port" in chosen else None
-    return HttpService(f"http://127.0.0.1:{port}", process, log, bundle, grpc_address)
+    return HttpService(f"http://127.0.0.1:{chosen['port']}", process, log, bundle, grpc_address)
 
 
 def wait_for(service: HttpService, path: str, status: int = 200) -> httpx.Response:

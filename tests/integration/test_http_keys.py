@@ -49,6 +49,7 @@ CALLS = [
     ("POST", "/v1/models/toy/plan", "infer"),
     ("GET", "/v1/models", "read"),
     ("GET", "/metrics", "read"),
+    ("GET", "/v1/live", "read"),
     ("GET", "/openapi.json", "read"),
     ("PUT", "/v1/power", "admin"),
 ]
@@ -73,7 +74,10 @@ def test_each_call_needs_a_key_with_its_own_scope(
     assert call({"X-API-Key": keys[scope]}).status_code in (200, 422)
 
 
-@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/health", "/healthz", "/docs"])
+OPEN = ("/health/live", "/health/ready", "/health", "/healthz", "/docs", "/", "/page/app.js")
+
+
+@pytest.mark.parametrize("path", OPEN)
 def test_probes_and_the_empty_page_are_open(guarded: HttpService, path: str) -> None:
     assert guarded.client.get(path).status_code == 200
 

@@ -181,3 +181,14 @@ def test_what_keeps_a_process_from_starting_ends_the_service_with_the_reason(
     service = start_http(ready=False, processes=2, models="/nowhere/at/all")
     assert service.process.wait(timeout=30) != 0
     assert "/nowhere/at/all is not a directory" in service.log.read_text()
+
+
+def test_the_live_reading_is_of_all_processes_whichever_answers(pair: HttpService) -> None:
+    sent = post(pair, 12)[200]
+    until(lambda: total(scrape(pair), ANSWERED) >= sent)
+    answered = total(scrape(pair), ANSWERED)
+    for _ in range(4):
+        with fresh(pair) as client:
+            reading = client.get("/v1/live").json()
+        assert reading["processes"] == 2
+        assert sum(used["windows"] for used in reading["variants"]["used"]) == answered
