@@ -7,7 +7,7 @@ import platform
 from hashlib import blake2b
 from pathlib import Path
 
-import onnxruntime
+from sentryfuse.variants.engine import onnxruntime
 
 _DIGEST_BYTES = 8
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from sentryfuse.errors import InputError
 from sentryfuse.variants.card import VariantCard
+from sentryfuse.variants.engine import onnxruntime
 
 Windows = Mapping[str, NDArray[np.float32]]
 
