@@ -44,7 +44,7 @@ def podman(*arguments: str, timeout_s: float = 60.0) -> str:
 
 
 def build_image(target: str = "serve", image: str = IMAGE) -> str:
-    """Build a target of docker/Dockerfile; return the image's id. Skips where that can't be done."""
+    """Build a target of docker/Dockerfile, or skip where that can't be; return the image's id."""
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing or os.geteuid() != 0:
         pytest.skip(f"containers need root and podman, runc, mmdebstrap; missing: {missing}")
