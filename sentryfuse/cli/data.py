@@ -1,4 +1,4 @@
-"""``sentryfuse data``: list, download, convert, describe and simulate data sets."""
+"""``sentryfuse data``: list, download, convert, make from CSV, describe, simulate data sets."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sentryfuse.cli.from_csv import from_csv
 from sentryfuse.cli.options import AsJson, Quiet, epilog
 from sentryfuse.cli.screen import Screen
 from sentryfuse.cli.simulate import simulate
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
     from sentryfuse.data.windows import WindowSet
 
 app = typer.Typer(
-    help="Fetch, convert and describe data sets; simulate windows.",
+    help="Fetch, convert, make and describe data sets; simulate windows.",
     rich_markup_mode=None,
     epilog=epilog(
         "sentryfuse data list",
         "sentryfuse data download dsads --out data/dsads.npz",
+        "sentryfuse data from-csv walk.csv --label activity --group person --window-s 4 "
+        "--sensor wrist='acc_*' --sensor chest=pulse --out mine.npz",
         "sentryfuse data describe data/dsads.npz",
         "sentryfuse data simulate models/mine/1 --label sitting",
     ),
@@ -228,4 +231,5 @@ def _split_sizes(windows: WindowSet) -> dict[str, Any]:
     return {part: len(windows.of_groups(getattr(split, part))) for part in ("train", "val", "test")}
 
 
+from_csv(app)
 simulate(app)
