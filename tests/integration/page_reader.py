@@ -28,6 +28,7 @@ _SHARED = (
     "constraints.txt",
     "examples",
     "loadtests",
+    "monitoring",
     "pyproject.toml",
     "scripts",
     "sentryfuse",
