@@ -41,12 +41,10 @@ def named(page: Path) -> str:
 
 
 @pytest.fixture
-def reader(
-    shipped_service: HttpService, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[PageReader]:
+def reader(shipped_service: HttpService, tmp_path: Path) -> Iterator[PageReader]:
     http = shipped_service.url.removeprefix("http://")
     assert shipped_service.grpc_address is not None
-    profiles = tmp_path_factory.getbasetemp() / "profiles"
+    profiles = shipped_service.log.parent / "profiles"  # this host was measured for it already
     reader = PageReader(tmp_path, http, shipped_service.grpc_address, profiles)
     yield reader
     reader.close()
