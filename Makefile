@@ -16,7 +16,7 @@ help: ## Show this list
 serve: .venv/serving ## Serve the bundles in models/ on PORT (8080); no torch, no Redis needed
 	$(BIN)/sentryfuse serve --port $(PORT)
 
-test: .venv/testing .venv-kserve/ready ## Install what the tests need, then check and test everything
+test: .venv/testing .venv-kserve/ready tests/k8s/crds/node_modules ## Install what the tests need, then check and test everything
 	scripts/check
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
@@ -43,7 +43,7 @@ train-dsads: .venv/testing ## Train the bundle that ships in models/ again (abou
 	    --config configs/dsads-maestro.toml --out models/dsads-maestro/1 --resume
 
 clean: ## Remove the environment and caches
-	rm -rf .venv .venv-audit .venv-kserve build site *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-audit .venv-kserve tests/k8s/crds/node_modules build site *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -66,3 +66,8 @@ clean: ## Remove the environment and caches
 	$(BIN)/pip --python .venv-kserve/bin/python install --quiet --disable-pip-version-check \
 	    --no-deps --no-compile --requirement tests/kserve-requirements.txt
 	touch $@
+
+# Schemas of custom resources, for tests/k8s. Where they can't be had, those tests skip.
+tests/k8s/crds/node_modules: tests/k8s/crds/package-lock.json
+	npm ci --prefix tests/k8s/crds --silent --no-audit --no-fund && touch $@ || \
+	    { rm -rf $@; echo "no npm, or no packages: custom resources are not checked" >&2; }

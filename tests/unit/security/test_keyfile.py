@@ -43,6 +43,22 @@ def test_a_change_of_the_file_is_taken_in(tmp_path: Path) -> None:
     assert followed.names == ["first", "second"]
 
 
+def test_a_secret_that_kubernetes_swaps_by_its_links_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "..1").mkdir()
+    (tmp_path / "..data").symlink_to("..1")
+    (tmp_path / "keys.json").symlink_to("..data/keys.json")
+    followed = Followed(tmp_path)
+    second = new_key("second", frozenset({"infer"}))[1]
+    (tmp_path / "..2").mkdir()
+    edit_keys(tmp_path / "..2" / "keys.json", lambda _: KeyRing((second,)))
+
+    (tmp_path / "..data_tmp").symlink_to("..2")
+    (tmp_path / "..data_tmp").rename(tmp_path / "..data")
+    followed.look()
+
+    assert followed.names == ["second"]
+
+
 def test_a_file_that_did_not_change_is_not_read_again(tmp_path: Path) -> None:
     followed = Followed(tmp_path)
     followed.look()

@@ -3,6 +3,7 @@
 # loaded again makes new files. `share-rapl.sh FOLDER GROUP`; with EVERY_S=0 once. The owner of a file may give it to
 # a group of its own without any capability.
 set -u
+trap 'exit 0' TERM INT # as the first process of a container it would not be ended by them otherwise
 folder=$1 group=$2
 while :; do
     for counter in "$folder"/intel-rapl*/energy_uj "$folder"/*/intel-rapl*/energy_uj "$folder"/*/*/intel-rapl*/energy_uj; do
