@@ -11,6 +11,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.inference.heap import give_back_free_pages
 from app.storage import MaskKey
 from app.telemetry.metrics import Metrics
 from app.telemetry.variants import Owner, VariantMeters
@@ -21,6 +22,7 @@ from sentryfuse.variants import Variant, VariantBuilder
 logger = logging.getLogger(__name__)
 
 _SMOOTHING = 0.2
+_DROPS_PER_TRIM = 8
 Key = tuple[Presence, int]
 
 
@@ -83,6 +85,7 @@ class VariantRegistry:
         self._building: dict[Key, asyncio.Task[Resident]] = {}
         self._jobs: dict[Key, Future[Variant]] = {}
         self._wanted: Counter[Key] = Counter()
+        self._dropped = 0
 
     def __len__(self) -> int:
         return len(self._held)
@@ -192,12 +195,18 @@ class VariantRegistry:
 
     def _keep(self, presence: Presence, permille: int, built: Resident) -> None:
         while len(self._held) >= self.limit:
-            (old_presence, old_permille), old = self._held.popitem(last=False)
-            if self._shown:
-                self._metrics.hide(old.meters)
-            logger.info("dropped %s of %s at %d", old_presence.hex, self.name, old_permille)
-            self.changed(old_presence)
+            self._drop_least_used()
         self._held[presence, permille] = built
         if self._shown:
             self._metrics.show(built.meters)
         self.changed(presence)
+
+    def _drop_least_used(self) -> None:
+        (presence, permille), old = self._held.popitem(last=False)
+        if self._shown:
+            self._metrics.hide(old.meters)
+        logger.info("dropped %s of %s at %d", presence.hex, self.name, permille)
+        self.changed(presence)
+        self._dropped += 1
+        if self._dropped % _DROPS_PER_TRIM == 0:  # variants leave holes where they lay
+            self._builders.submit(give_back_free_pages)
