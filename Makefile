@@ -53,10 +53,11 @@ clean: ## Remove the environment and caches
 	touch $@
 
 # torch by itself first: a plain dependency on it would bring gigabytes of CUDA packages.
+# Most of what is installed here is never imported: what is, is compiled when it is.
 .venv/testing: .venv/serving
-	scripts/install-system-packages
-	$(PIP) torch==2.13.0
-	$(PIP) --constraint constraints.txt --editable '.[train,test]'
+	scripts/install-system-packages & system=$$!; \
+	$(PIP) --no-compile torch==2.13.0 && \
+	$(PIP) --no-compile --constraint constraints.txt --editable '.[train,test]' && wait $$system
 	touch $@
 
 # The KServe client wants an older protobuf than onnx does. Most of what it installs is never
