@@ -4,7 +4,8 @@ import { timeLines, timeShares } from "./charts.js";
 import { byId, digits, fillTable, make, percent, say, shade, words } from "./elements.js";
 import * as rates from "./rates.js";
 
-const REACH_S = 120;
+const REACHES_S = [30, 60, 120]; // how far charts go back: as far as there is something to show
+const REACH_S = REACHES_S[REACHES_S.length - 1];
 const SMOOTH_S = 5; // quantiles and shares are of so many seconds, or they would be of few requests
 const RECENT_S = 60; // what the tiles count
 const TABLE_STEP_S = 10;
@@ -37,24 +38,25 @@ export function draw() {
     };
   });
   const ago = points.map((point) => point.ago);
+  const reachS = REACHES_S.find((reach) => reach >= -ago[0]) ?? REACH_S;
   const spaced = points.filter((_, i) => (points.length - 1 - i) % TABLE_STEP_S === 0).reverse();
   const when = (point) => (point.ago ? `${Math.round(-point.ago)} s ago` : "now");
-  power(last.power, points, ago, spaced, when);
-  latency(points, ago, spaced, when);
-  mix(points, ago, spaced, when);
+  power(last.power, points, { ago, reachS, spaced, when });
+  latency(points, { ago, reachS, spaced, when });
+  mix(points, { ago, reachS, spaced, when });
 }
 
-function power(now, points, ago, spaced, when) {
+function power(now, points, { ago, reachS, spaced, when }) {
   say(byId("power-now"), `${digits(now.now_w)} W`);
   say(byId("power-cap"), now.cap_w === null ? "no cap" : `of ${digits(now.cap_w)} W`);
   say(byId("power-quality"), now.quality);
   const lines = [{ values: points.map((p) => p.power), look: "filled main" }];
   if (points.some((p) => p.cap !== null)) lines.push({ values: points.map((p) => p.cap), look: "cap" });
-  timeLines(byId("power-chart"), ago, lines, REACH_S);
+  timeLines(byId("power-chart"), ago, lines, reachS);
   fillTable(byId("power-table"), ["", "Power, W", "Cap, W"], spaced.map((p) => [when(p), digits(p.power), digits(p.cap)]));
 }
 
-function latency(points, ago, spaced, when) {
+function latency(points, { ago, reachS, spaced, when }) {
   const now = points[points.length - 1];
   const last = history.last;
   const before = history.before(points.length - 1, SMOOTH_S);
@@ -62,28 +64,28 @@ function latency(points, ago, spaced, when) {
   say(byId("latency-now"), now.p50 === null ? "–" : `${digits(ms(now.p50))} ms`);
   say(
     byId("latency-more"),
-    now.p50 === null ? "nothing was asked just now" : `half of them; 99 % within ${digits(ms(now.p99))} ms · ${digits(rate)} per s`,
+    now.p50 === null ? "nothing asked just now" : `p50 · p99 ${digits(ms(now.p99))} ms · ${digits(rate)}/s`,
   );
   const lines = [
     { values: points.map((p) => ms(p.p99)), look: "second" },
     { values: points.map((p) => ms(p.p50)), look: "main" },
   ];
-  timeLines(byId("latency-chart"), ago, lines, REACH_S);
+  timeLines(byId("latency-chart"), ago, lines, reachS);
   fillTable(byId("latency-table"), ["", "p50, ms", "p99, ms"], spaced.map((p) => [when(p), digits(ms(p.p50)), digits(ms(p.p99))]));
 }
 
-function mix(points, ago, spaced, when) {
+function mix(points, { ago, reachS, spaced, when }) {
   const ratios = [...new Set(points.flatMap((p) => [...p.byRatio.keys()]))].sort((a, b) => +a - +b);
   const share = (p, ratio) => (p.windows ? (p.byRatio.get(ratio) ?? 0) / p.windows : null);
   const now = points[points.length - 1];
   const leading = ratios.toSorted((a, b) => (now.byRatio.get(b) ?? 0) - (now.byRatio.get(a) ?? 0))[0];
   say(byId("mix-now"), now.windows ? `ρ ${leading}` : "–");
   const more = byId("mix-more");
-  const legend = ratios.map((ratio) => make("span", { className: "key" }, make("i", { className: shade(+ratio) }), `ρ ${ratio}`));
+  const legend = ratios.map((ratio) => make("span", { className: "key" }, make("i", { className: shade(+ratio) }), ratio));
   if (more.dataset.of !== ratios.join()) more.replaceChildren(...legend);
   more.dataset.of = ratios.join();
   const layers = ratios.map((ratio) => ({ look: shade(+ratio), shares: points.map((p) => share(p, ratio)) }));
-  timeShares(byId("mix-chart"), ago, layers, REACH_S);
+  timeShares(byId("mix-chart"), ago, layers, reachS);
   fillTable(
     byId("mix-table"),
     ["", ...ratios.map((ratio) => `ρ ${ratio}`)],

@@ -42,7 +42,7 @@ const path = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(
 const PAST = (reachS) => ({
   x: [-reachS, 0],
   xLabels: [
-    [-reachS, `${reachS / 60} min ago`, "start"],
+    [-reachS, reachS < 120 ? `${reachS} s ago` : `${reachS / 60} min ago`, "start"],
     [0, "now", "end"],
   ],
 });
@@ -55,7 +55,8 @@ const PAST = (reachS) => ({
  * @param {number} reachS
  */
 export function timeLines(svg, agoS, lines, reachS) {
-  const high = Math.max(...lines.flatMap((line) => line.values).filter((v) => v !== null), 1e-3);
+  const values = lines.flatMap((line) => line.values).filter((v) => v !== null);
+  const high = values.length ? Math.max(...values, 1e-3) : 1;
   const { px, py } = frame(svg, { ...PAST(reachS), y: ticks(1.05 * high), yLabel: digits });
   for (const { values, look } of lines) {
     const pieces = [[]];
@@ -110,10 +111,10 @@ export function front(svg, points, { floor, unit }) {
   const ys = [...points.map((p) => p.y), ...(floor === null ? [] : [floor])];
   const margin = Math.max(0.004, 0.12 * (Math.max(...ys) - Math.min(...ys)));
   const y = ticks(Math.min(1, Math.max(...ys) + margin), 4, Math.max(0, Math.min(...ys) - margin));
-  const xs = ticks(1.04 * Math.max(...points.map((p) => p.x)), 5);
+  const xs = ticks(1.04 * Math.max(...points.map((p) => p.x)), 4);
   const { px, py, width } = frame(svg, {
     x: [0, xs[xs.length - 1]],
-    xLabels: xs.map((v, i) => [v, i === xs.length - 1 ? `${digits(v)} ${unit}` : digits(v), i === xs.length - 1 ? "end" : "middle"]),
+    xLabels: [...xs.slice(0, -1).map((v) => [v, digits(v), "middle"]), [xs[xs.length - 1], unit, "end"]],
     y,
     yLabel: (v) => String(+v.toFixed(3)),
   });

@@ -11,6 +11,7 @@ const STAGES = [
   ["batch_wait_ms", "start"],
   ["inference_ms", "inference"],
 ];
+const FLOPS = [[1e9, "GFLOPs"], [1e6, "MFLOPs"], [1e3, "kFLOPs"]];
 const UNITS = { latency: "ms", energy: "mJ", power: "W", accuracy: "" };
 
 /** What is drawn again when the page has another width. */
@@ -36,15 +37,16 @@ export function showPlan({ plan, options }, floor) {
     ]),
     make("p", { className: "reason" }, sentence(plan.reason)),
   );
+  const [size, unit] = FLOPS.find(([s]) => options.some((o) => o.flops >= 0.01 * s)) ?? FLOPS[0];
   const points = options
-    .map((o) => ({ x: o.flops / 1e9, y: o.expected_accuracy, name: `ρ ${o.ratio}`, look: shade(o.ratio), taken: o.ratio === plan.ratio, hollow: !o.in_memory }))
+    .map((o) => ({ x: o.flops / size, y: o.expected_accuracy, name: `ρ ${o.ratio}`, look: shade(o.ratio), taken: o.ratio === plan.ratio, hollow: !o.in_memory }))
     .sort((a, b) => a.x - b.x);
-  drawFront = () => front(byId("front-chart"), points, { floor, unit: "GFLOPs" });
+  drawFront = () => front(byId("front-chart"), points, { floor, unit });
   drawFront();
   fillTable(
     byId("front-table"),
-    ["", "GFLOPs", "Accuracy", "ms", "mJ", "in memory", "chosen"],
-    options.map((o) => [`ρ ${o.ratio}`, digits(o.flops / 1e9), digits(o.expected_accuracy), digits(o.latency_ms), digits(o.energy_mj), o.in_memory ? "yes" : "no", o.ratio === plan.ratio ? "yes" : ""]),
+    ["", unit, "Accuracy", "ms", "mJ", "in memory", "chosen"],
+    options.map((o) => [`ρ ${o.ratio}`, digits(o.flops / size), digits(o.expected_accuracy), digits(o.latency_ms), digits(o.energy_mj), o.in_memory ? "yes" : "no", o.ratio === plan.ratio ? "yes" : ""]),
   );
 }
 

@@ -10,21 +10,22 @@ const rows = new Map();
 
 /**
  * Put one switch for each sensor on the page.
- * @param {{name: string, channel_names: string[]}[]} modalities
+ * @param {{name: string, shape: number[], channel_names: string[]}[]} modalities
  * @param {() => void} changed
  */
 export function showSensors(modalities, changed) {
   rows.clear();
   byId("sensors").replaceChildren(
-    ...modalities.map(({ name, channel_names }) => {
+    ...modalities.map(({ name, shape, channel_names }, i) => {
       const button = make("button", { type: "button", className: "switch", role: "switch", "aria-checked": "true" }, make("i"), words(name));
       button.addEventListener("click", () => {
         button.setAttribute("aria-checked", String(!isOn(button)));
         changed();
       });
-      const plots = groups(channel_names).map(([title, channels]) => {
+      const plots = groups(shape[1], channel_names).map(([title, channels]) => {
         const plot = draw("svg", { class: "waves", viewBox: "0 0 100 28", preserveAspectRatio: "none", "aria-hidden": "true" });
-        return { figure: make("span", { className: "plot", title }, plot), plot, channels };
+        const caption = i || !title ? [] : [make("small", {}, title)]; // those below are the same
+        return { figure: make("span", { className: "plot", title }, plot, ...caption), plot, channels };
       });
       rows.set(name, { button, plots: plots.map(({ plot, channels }) => [plot, channels]) });
       return make("div", { className: "sensor" }, button, ...plots.map(({ figure }) => figure));
@@ -55,11 +56,12 @@ export const absent = () => [...rows].filter(([, row]) => !isOn(row.button)).map
 const isOn = (button) => button.getAttribute("aria-checked") === "true";
 
 /** Channels that belong together by their names, such as acc_x and acc_y; all of them if too many. */
-function groups(names) {
+function groups(count, names) {
+  const all = Array.from({ length: count }, (_, i) => i);
   const found = new Map();
-  names.forEach((name, i) => {
-    const title = name.replace(/_[^_]*$/, "");
+  for (const i of all) {
+    const title = names[i]?.replace(/_[^_]*$/, "") ?? "";
     found.set(title, [...(found.get(title) ?? []), i]);
-  });
-  return found.size > MOST_PLOTS ? [["all channels", names.map((_, i) => i)]] : [...found];
+  }
+  return found.size > MOST_PLOTS ? [["", all]] : [...found];
 }

@@ -1,0 +1,3 @@
+from tests.integration.http_server import start_http
+
+__all__ = ["start_http"]
