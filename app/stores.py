@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from app.settings import Settings
 from app.storage import (
     Failure,
     MemoryMaskCache,
+    Outcome,
     RedisAccess,
     RedisLink,
     RedisMaskCache,
+    Tier,
     TieredMaskCache,
 )
 from app.telemetry.metrics import Metrics
@@ -22,6 +26,8 @@ def open_redis(settings: Settings, metrics: Metrics) -> RedisLink | None:
     """
     if settings.redis_url is None:
         return None
+    for known in get_args(Failure):  # from zero, so that the first one shows as an increase
+        metrics.redis_failures.labels(known)
 
     def count(failure: Failure) -> None:
         metrics.redis_failures.labels(failure).inc()
@@ -41,8 +47,17 @@ def open_redis(settings: Settings, metrics: Metrics) -> RedisLink | None:
 def open_masks(settings: Settings, link: RedisLink | None, metrics: Metrics) -> TieredMaskCache:
     """Put the caches of masks in front of each other."""
 
-    def count(tier: str, outcome: str) -> None:
+    def count(tier: Tier, outcome: Outcome) -> None:
         metrics.mask_cache.labels(tier, outcome).inc()
+
+    outcomes: dict[Tier, tuple[Outcome, ...]] = {
+        "memory": ("hit", "miss"),
+        "gate": ("hit", "error"),
+        **({"redis": get_args(Outcome)} if link is not None else {}),
+    }
+    for known, possible in outcomes.items():
+        for outcome in possible:
+            metrics.mask_cache.labels(known, outcome)
 
     shared = None
     if link is not None:

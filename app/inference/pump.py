@@ -265,7 +265,12 @@ class Pump:
         self._windows += windows
         self._pruned += windows * dispatch.offer.option.permille / 1000
         running.resident.meters.record(
-            windows=windows, inference_s=run.latency_s, energy_j=energy_j
+            windows=windows,
+            inference_s=run.latency_s,
+            energy_j=energy_j,
+            predicted_s=dispatch.predicted_s,
+            # Reading had happened by then: its energy is on both sides of the comparison.
+            predicted_j=dispatch.predicted_j + energy_j - price * run.cpu_s,
         )
         self._metrics.batch_size.observe(windows)
         row = 0

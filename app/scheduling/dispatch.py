@@ -67,6 +67,11 @@ class Dispatch:
     overhead_s: float
     now_s: float
 
+    @property
+    def predicted_s(self) -> float:
+        """How long the inference is expected to take."""
+        return self.view.slowdown * self.offer.latency_s
+
     def plan(self, request: Request) -> Plan:
         """Describe the decision as it concerns one of the requests."""
         option, view = self.offer.option, self.view

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Literal, get_args
 
 from prometheus_client import (
@@ -21,6 +22,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from app.scheduling.types import BudgetKind
 from app.telemetry.families import Families, Family, collected
 from app.telemetry.histogram import Histogram
 from app.telemetry.variants import Owner, VariantMeters, variants_text
@@ -29,12 +31,18 @@ from sentryfuse.variants import VariantCard
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (
-    *(0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075),
-    *(0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
+    *(0.0002, 0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075),
+    *(0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
 _WINDOWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 Stage = Literal["parse", "build", "queue", "batch", "inference", "overhead"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
+BudgetOutcome = Literal["met", "missed", "refused"]
+SHED_REASONS = (
+    *("rate_limited", "queue_full", "queue_timeout", "busy", "deadline", "impossible", "not_ready"),
+    *("power_cap", "power", "energy", "accuracy"),
+)
+"""Why requests are refused or given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,11 @@ class Metrics:
         ).labels()
         self.budget = self._counter("budget", "Budgets asked, met or missed", ("kind", "outcome"))
         self.shed = self._counter("shed", "Requests refused or given up", ("reason",))
+        # From zero: of a counter that first appears at one, nobody sees the increase.
+        for kind, outcome in product(get_args(BudgetKind), get_args(BudgetOutcome)):
+            self.budget.labels(kind, outcome)
+        for reason in SHED_REASONS:
+            self.shed.labels(reason)
         self.mask_cache = self._counter("mask_cache", "Look-ups of masks", ("tier", "outcome"))
         self.auth_refused = self._counter("auth_refused", "API keys turned away", ("reason",))
         self.connections_closed = self._counter(

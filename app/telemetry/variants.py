@@ -23,6 +23,8 @@ _GAUGES = {
 }
 _COUNTERS = {
     "variant_energy_joules": "Active energy",
+    "variant_predicted_seconds": "Time that inferences were expected to take when they began",
+    "variant_predicted_joules": "Active energy that was expected when inferences began",
     "variant_inferences": "Windows answered",
     "flops": "Operations carried out",
 }
@@ -50,7 +52,7 @@ class VariantMeters:
 
     __slots__ = (
         *("_bucket_lines", "_bounds", "_counts", "_energy_j", "_flops_each"),
-        *("_gauges", "_labels", "_seconds", "_windows", "presence"),
+        *("_gauges", "_labels", "_predicted_j", "_predicted_s", "_seconds", "_windows", "presence"),
     )
 
     def __init__(self, owner: Owner, card: VariantCard, buckets: Sequence[float]) -> None:
@@ -71,6 +73,7 @@ class VariantMeters:
         self._counts = [0] * (len(self._bounds) + 1)
         self._seconds = 0.0
         self._energy_j = 0.0
+        self._predicted_s = self._predicted_j = 0.0
         self._windows = 0
         self._flops_each = card.flops
         self._gauges = (
@@ -80,10 +83,20 @@ class VariantMeters:
             float(card.expected_accuracy),
         )
 
-    def record(self, *, windows: int, inference_s: float, energy_j: float) -> None:
-        """Count one run of the variant."""
+    def record(
+        self,
+        *,
+        windows: int,
+        inference_s: float,
+        energy_j: float,
+        predicted_s: float,
+        predicted_j: float,
+    ) -> None:
+        """Count one run of the variant: what it took, and what had been expected of it."""
         self._windows += windows
         self._energy_j += energy_j
+        self._predicted_s += predicted_s
+        self._predicted_j += predicted_j
         self._seconds += inference_s
         self._counts[bisect_left(self._bounds, inference_s)] += 1
 
@@ -92,8 +105,7 @@ class VariantMeters:
         labels = self._labels.rstrip()
         for (name, text), value in zip(_GAUGES.items(), self._gauges, strict=True):
             yield _PREFIX + name, "gauge", text, f"{_PREFIX}{name}{labels}", value
-        counts = (self._energy_j, float(self._windows), float(self._windows * self._flops_each))
-        for (name, text), value in zip(_COUNTERS.items(), counts, strict=True):
+        for (name, text), value in zip(_COUNTERS.items(), self._counted(), strict=True):
             total = f"{_PREFIX}{name}_total"
             yield total, "counter", text, f"{total}{labels}", value
         for line in self.histogram_lines():
@@ -107,9 +119,18 @@ class VariantMeters:
 
     def counter_lines(self) -> Iterator[str]:
         """One line for each of the counters, in their order."""
-        values = (self._energy_j, float(self._windows), float(self._windows * self._flops_each))
-        for name, value in zip(_COUNTERS, values, strict=True):
+        for name, value in zip(_COUNTERS, self._counted(), strict=True):
             yield f"{_PREFIX}{name}_total{self._labels}{value}\n"
+
+    def _counted(self) -> tuple[float, ...]:
+        """Values of the counters, in their order."""
+        return (
+            self._energy_j,
+            self._predicted_s,
+            self._predicted_j,
+            float(self._windows),
+            float(self._windows * self._flops_each),
+        )
 
     def histogram_lines(self) -> Iterator[str]:
         """Buckets, count and sum of the inference times."""

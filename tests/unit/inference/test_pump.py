@@ -48,11 +48,21 @@ class Tally:
 
     def __init__(self) -> None:
         self.windows: list[int] = []
-        self.energy_j = 0.0
+        self.energy_j = self.predicted_s = self.predicted_j = 0.0
 
-    def record(self, *, windows: int, inference_s: float, energy_j: float) -> None:
+    def record(
+        self,
+        *,
+        windows: int,
+        inference_s: float,
+        energy_j: float,
+        predicted_s: float,
+        predicted_j: float,
+    ) -> None:
         self.windows.append(windows)
         self.energy_j += energy_j
+        self.predicted_s += predicted_s
+        self.predicted_j += predicted_j
 
 
 class Shelf(Held):
@@ -207,6 +217,18 @@ def test_energy_is_shared_by_windows_and_reading_is_ones_own() -> None:
         assert one.reading_j == three.reading_j == pytest.approx(WATTS * 0.001)
         whole_j = bench.pump.totals().energy_j + 3 * WATTS * 0.001
         assert bench.tally.energy_j == pytest.approx(whole_j)
+
+    run(scenario)
+
+
+def test_what_was_predicted_is_kept_beside_what_was_taken() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.slow.go.set()
+        (served,) = [s for s in await outcomes(bench.send(0)) if isinstance(s, Served)]
+        dispatch = served.dispatch
+        assert bench.tally.predicted_s == dispatch.view.slowdown * dispatch.offer.latency_s > 0
+        reading_j = WATTS * 0.001
+        assert bench.tally.predicted_j == pytest.approx(dispatch.predicted_j + reading_j)
 
     run(scenario)
 

@@ -43,18 +43,24 @@ def test_a_run_adds_up_windows_time_energy_and_operations() -> None:
     metrics = Metrics()
     meters = shown(metrics, card(BOTH, 500))
     for _ in range(2):
-        meters.record(windows=4, inference_s=0.002, energy_j=0.01)
+        meters.record(
+            windows=4, inference_s=0.002, energy_j=0.01, predicted_s=0.003, predicted_j=0.02
+        )
     assert read(metrics, "variant_inferences_total", **LABELS) == 8
     assert read(metrics, "variant_inference_seconds_sum", **LABELS) == pytest.approx(0.004)
     assert read(metrics, "variant_energy_joules_total", **LABELS) == pytest.approx(0.02)
     assert read(metrics, "flops_total", **LABELS) == 800
+    assert read(metrics, "variant_predicted_seconds_total", **LABELS) == pytest.approx(0.006)
+    assert read(metrics, "variant_predicted_joules_total", **LABELS) == pytest.approx(0.04)
 
 
 def test_versions_of_one_model_are_counted_apart() -> None:
     metrics = Metrics()
     for version, windows in (("1", 3), ("2", 5)):
         meters = shown(metrics, card(BOTH, 500), version)
-        meters.record(windows=windows, inference_s=0.002, energy_j=0.01)
+        meters.record(
+            windows=windows, inference_s=0.002, energy_j=0.01, predicted_s=0.003, predicted_j=0.02
+        )
     assert read(metrics, "variant_inferences_total", **LABELS) == 3
     assert read(metrics, "variant_inferences_total", **{**LABELS, "version": "2"}) == 5
 
@@ -62,7 +68,7 @@ def test_versions_of_one_model_are_counted_apart() -> None:
 def test_a_hidden_variant_leaves_nothing_behind() -> None:
     metrics = Metrics()
     meters = shown(metrics, card(BOTH, 500))
-    meters.record(windows=1, inference_s=1, energy_j=1)
+    meters.record(windows=1, inference_s=1, energy_j=1, predicted_s=0.003, predicted_j=0.02)
     metrics.hide(meters)
     assert b'presence="3"' not in metrics.render()
 
@@ -80,7 +86,8 @@ def test_a_presence_is_named_as_long_as_one_of_its_variants_is_in_memory() -> No
 def test_two_apps_do_not_share_their_metrics() -> None:
     one, other = Metrics(), Metrics()
     one.shed.labels("busy").inc()
-    assert read(other, "shed_total", reason="busy") is None
+    assert read(one, "shed_total", reason="busy") == 1
+    assert read(other, "shed_total", reason="busy") == 0
 
 
 def test_the_node_is_read_once_for_each_scrape() -> None:

@@ -30,9 +30,12 @@ def by_the_client_library(permilles: tuple[int, ...]) -> Samples:
     seconds = Histogram(
         "sentryfuse_variant_inference_seconds", "s", LABELS, buckets=BUCKETS, registry=registry
     )
-    joules, windows, flops = (
+    joules, predicted_s, predicted_j, windows, flops = (
         Counter(f"sentryfuse_{name}", "c", LABELS, registry=registry)
-        for name in ("variant_energy_joules", "variant_inferences", "flops")
+        for name in (
+            *("variant_energy_joules", "variant_predicted_seconds", "variant_predicted_joules"),
+            *("variant_inferences", "flops"),
+        )
     )
     shown = [
         (Gauge(f"sentryfuse_variant_{name}", "g", LABELS, registry=registry), value)
@@ -45,6 +48,8 @@ def by_the_client_library(permilles: tuple[int, ...]) -> Samples:
         for count, inference_s, energy_j in RUNS:
             seconds.labels(*values).observe(inference_s)
             joules.labels(*values).inc(energy_j)
+            predicted_s.labels(*values).inc(2 * inference_s)
+            predicted_j.labels(*values).inc(3 * energy_j)
             windows.labels(*values).inc(count)
             flops.labels(*values).inc(100 * count)
     return scraped(generate_latest(registry))
@@ -55,7 +60,13 @@ def test_a_scrape_of_variants_reads_as_one_of_the_client_library() -> None:
     meters = [VariantMeters(owner, card(Presence.full(2), p), BUCKETS) for p in (0, 250)]
     for each in meters:
         for windows, inference_s, energy_j in RUNS:
-            each.record(windows=windows, inference_s=inference_s, energy_j=energy_j)
+            each.record(
+                windows=windows,
+                inference_s=inference_s,
+                energy_j=energy_j,
+                predicted_s=2 * inference_s,
+                predicted_j=3 * energy_j,
+            )
     expected = by_the_client_library((0, 250))
     assert written(*meters) == {
         (name, labels): value
