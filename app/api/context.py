@@ -15,6 +15,7 @@ from app.api.errors import internal_error
 from app.api.tracing import begin_trace, end_trace
 from app.errors import ClientGoneError
 from app.protocol.budgets import RawHeaders
+from app.telemetry.exemplars import recorded_trace
 from app.telemetry.logs import RequestContext, current_request
 from app.telemetry.metrics import Metrics
 from app.tracing import Tracer
@@ -98,17 +99,18 @@ class RequestIdentity:
                 await _send_internal_error(scope["path"], send_with_identity)
         finally:
             if status != _SWITCHED:
-                self._record(scope, status, time.perf_counter() - began_s)
+                self._record(scope, status, time.perf_counter() - began_s, context.traceparent)
             if trace is not None:
                 end_trace(trace, scope, _route(scope), status, context.request_id)
             current_request.reset(token)
 
-    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, status: int, seconds: float, traceparent: str | None) -> None:
         route = _route(scope)
         model = scope.get("path_params", {}).get("model", "")
         if model not in self._models:
             model = ""
-        self._metrics.request_seconds.labels(model, route, str(status)).observe(seconds)
+        took = self._metrics.request_seconds.labels(model, route, str(status))
+        took.observe(seconds, recorded_trace(traceparent))
         if not self._access_log:
             return
         level = logging.DEBUG if route.startswith(_QUIET) else logging.INFO

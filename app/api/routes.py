@@ -24,6 +24,7 @@ from app.api.gate import Gate, HeadLimits
 from app.api.health import HealthApi
 from app.api.infer import Dialect, InferEndpoint
 from app.api.live import LiveApi
+from app.api.metrics import MetricsApi
 from app.api.native import NativeApi
 from app.api.native_infer import NativeDialect
 from app.api.page import read_page
@@ -41,7 +42,6 @@ from app.security import Admission, KeyFollower
 from app.service import InferenceService
 from app.settings import Settings
 from app.telemetry.families import Families
-from app.telemetry.metrics import CONTENT_TYPE
 from app.tracing import Tracer
 
 _WEB = Path(__file__).parent.parent / "web"
@@ -212,11 +212,6 @@ def _live(parts: Parts, version: str) -> LiveApi:
 def _add_pages(app: FastAPI, parts: Parts) -> None:
     """Metrics, and the documentation of it all."""
     service = parts.service
-
-    async def metrics(request: object) -> Response:
-        text = service.metrics.render() if parts.crew is None else await parts.crew.scrape()
-        return Response(text, media_type=CONTENT_TYPE)
-
     page, assets = read_page(_WEB / "docs.html"), read_assets(_WEB / "page")
 
     async def docs(request: object) -> Response:
@@ -228,7 +223,7 @@ def _add_pages(app: FastAPI, parts: Parts) -> None:
             raise HTTPException(404)
         return send_asset(asset, request.headers)
 
-    app.router.routes.append(Route("/metrics", metrics))
+    app.router.routes.append(MetricsApi(service.metrics, parts.crew).route())
     app.router.routes.append(Route("/docs", docs))
     app.router.routes.append(Route("/", live_page))
     app.router.routes.append(Route("/page/{name}", live_page))

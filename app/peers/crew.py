@@ -12,7 +12,7 @@ from typing import Any
 
 from app.errors import RequestError
 from app.peers.rundir import Change, RunDir, State
-from app.telemetry.families import Families, written
+from app.telemetry.families import Families
 from app.telemetry.merging import Ratchet, merged
 
 logger = logging.getLogger(__name__)
@@ -85,10 +85,6 @@ class Crew:
             except Exception:
                 logger.exception("could not keep in step with the other processes")
             await asyncio.sleep(_PERIOD_S)
-
-    async def scrape(self) -> bytes:
-        """Write the metrics of all processes together."""
-        return written((await self.families()).values())
 
     async def families(self) -> Families:
         """Read the metrics of all processes together."""

@@ -18,6 +18,7 @@ from app.rpc.call import Call, Method, RawMetadata
 from app.rpc.status import Metadata, code_of, message_of, metadata_of
 from app.rpc.tracing import begin_trace, end_trace
 from app.security import Admission
+from app.telemetry.exemplars import recorded_trace
 from app.telemetry.logs import current_request
 from app.telemetry.metrics import Metrics
 from app.tracing import Tracer
@@ -128,7 +129,7 @@ class Door:
             code, detail = grpc.StatusCode.INTERNAL, "a fault in the service; see its log"
         finally:
             self._inside -= 1
-            self._record(method, call, code)
+            self._record(method, call, code, identity.traceparent)
             if call.trace is not None:
                 end_trace(call.trace, method, code, identity.request_id)
         if code is not grpc.StatusCode.OK:
@@ -148,10 +149,13 @@ class Door:
             call.principal = self._admission.admit(call.headers, method.scope, peer)
         return await method.answer(data, call)
 
-    def _record(self, method: Method, call: Call, code: grpc.StatusCode) -> None:
+    def _record(
+        self, method: Method, call: Call, code: grpc.StatusCode, traceparent: str | None
+    ) -> None:
         seconds = self._clock() - call.received_s
         route = f"grpc:{method.name}"
-        self._metrics.request_seconds.labels(call.model, route, code.name).observe(seconds)
+        took = self._metrics.request_seconds.labels(call.model, route, code.name)
+        took.observe(seconds, recorded_trace(traceparent))
         if not self._access_log:
             return
         level = logging.DEBUG if method.quiet else logging.INFO

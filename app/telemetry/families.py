@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector
+
+from app.telemetry.exemplars import Exemplar
 
 
 @dataclass(slots=True)
@@ -20,24 +22,27 @@ class Family:
     text: str
     series: dict[str, float] = field(default_factory=dict)
     """Values by name and labels, ``name{a="1"}``, in the order in which they are written."""
+    exemplars: dict[str, Exemplar] = field(default_factory=dict)
+    """By series; the text format has no place for them."""
 
     def to_json(self) -> list[Any]:
         """Plain data."""
-        return [self.name, self.kind, self.text, self.series]
+        return [self.name, self.kind, self.text, self.series, self.exemplars]
 
     @classmethod
     def from_json(cls, data: list[Any]) -> Family:
         """Read what :meth:`to_json` gave."""
-        name, kind, text, series = data
-        return cls(name, kind, text, dict(series))
+        name, kind, text, series, exemplars = data
+        traced = {series: Exemplar(*exemplar) for series, exemplar in exemplars.items()}
+        return cls(name, kind, text, dict(series), traced)
 
 
 Families = dict[str, Family]
 """By name."""
 
 
-def collected(registry: CollectorRegistry) -> Families:
-    """Read every metric of a registry as it would be written in the text format."""
+def collected(registry: Collector) -> Families:
+    """Read every metric of a registry or a collector as it would be written as text."""
     found: Families = {}
     for metric in registry.collect():
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name
@@ -46,7 +51,13 @@ def collected(registry: CollectorRegistry) -> Families:
             if sample.name.endswith("_created"):  # the text format has no other place for it
                 own, kind = sample.name, "gauge"
             family = found.setdefault(own, Family(own, kind, metric.documentation))
-            family.series[_series(sample.name, sample.labels)] = float(sample.value)
+            series = _series(sample.name, sample.labels)
+            family.series[series] = float(sample.value)
+            if (seen := sample.exemplar) is not None:
+                assert isinstance(seen.timestamp, float)
+                family.exemplars[series] = Exemplar(
+                    seen.labels["trace_id"], seen.value, seen.timestamp
+                )
     return found
 
 

@@ -5,12 +5,14 @@ The library's takes a lock for each of several values; here everything happens o
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
+from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
 
 
@@ -21,28 +23,34 @@ class Buckets:
         bounds: Upper bounds, ascending; what is above the last is counted too.
     """
 
-    __slots__ = ("_bounds", "_counts", "_sum")
+    __slots__ = ("_bounds", "_counts", "_exemplars", "_sum")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = tuple(bounds)
         self._counts = [0] * (len(self._bounds) + 1)
         self._sum = 0.0
+        self._exemplars: dict[int, Exemplar] = {}
 
-    def observe(self, value: float) -> None:
-        """Count one observation."""
-        self._counts[bisect_left(self._bounds, value)] += 1
+    def observe(self, value: float, trace_id: str | None = None) -> None:
+        """Count one observation; of a trace that is recorded, the last one of a bucket is kept."""
+        bucket = bisect_left(self._bounds, value)
+        self._counts[bucket] += 1
         self._sum += value
+        if trace_id is not None:
+            self._exemplars[bucket] = Exemplar({"trace_id": trace_id}, value, time.time())
 
     @property
     def sum(self) -> float:
         """Of all observations."""
         return self._sum
 
-    def cumulative(self) -> list[tuple[str, float]]:
-        """Pairs of an upper bound and how many observations do not exceed it."""
-        bounds = (*self._bounds, float("inf"))
-        names: list[str] = [floatToGoString(bound) for bound in bounds]  # type: ignore[no-untyped-call]
-        return list(zip(names, map(float, accumulate(self._counts)), strict=True))
+    def cumulative(self) -> Iterator[tuple[str, float] | tuple[str, float, Exemplar]]:
+        """Upper bounds, how many observations do not exceed each, and one that was traced."""
+        counts = map(float, accumulate(self._counts))
+        for bucket, bound in enumerate((*self._bounds, float("inf"))):
+            name: str = floatToGoString(bound)  # type: ignore[no-untyped-call]
+            traced = self._exemplars.get(bucket)
+            yield (name, next(counts)) if traced is None else (name, next(counts), traced)
 
 
 class Histogram(Collector):
@@ -87,5 +95,5 @@ class Histogram(Collector):
         """The metric with its values."""
         family = HistogramMetricFamily(self._name, self._text, labels=self._labels)
         for values, buckets in self._buckets.items():
-            family.add_metric(values, buckets.cumulative(), buckets.sum)
+            family.add_metric(values, [*buckets.cumulative()], buckets.sum)
         yield family

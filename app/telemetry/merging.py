@@ -64,6 +64,9 @@ def merged(processes: Iterable[Families]) -> Families:
             for series, value in family.series.items():
                 before = held.series.get(series)
                 held.series[series] = value if before is None else combine(before, value)
+            for series, exemplar in family.exemplars.items():
+                other = held.exemplars.get(series, exemplar)
+                held.exemplars[series] = max(exemplar, other, key=lambda seen: seen.at_s)
     return dict(sorted(total.items()))
 
 

@@ -174,6 +174,10 @@ class Metrics:
                 family.series[series] = value
         return families
 
+    def traced(self) -> Families:
+        """Return what has exemplars."""
+        return collected(self.request_seconds)
+
     def render(self) -> bytes:
         """Write everything in Prometheus' text format."""
         return generate_latest(self.registry) + variants_text([*self._variants]).encode()

@@ -91,6 +91,18 @@ def test_routes_in_metrics_are_templates_not_what_clients_typed(service: HttpSer
     assert "secret" not in text
 
 
+def test_who_reads_openmetrics_is_shown_traces(service: HttpService) -> None:
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    service.infer(traceparent=f"00-{trace_id}-00f067aa0ba902b7-01")
+    accept = {"Accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"}
+    rich, plain = (service.client.get("/metrics", headers=h) for h in (accept, {}))
+    assert rich.headers["content-type"].startswith("application/openmetrics-text")
+    assert f'# {{trace_id="{trace_id}"}}' in rich.text
+    assert rich.text.endswith("# EOF\n")
+    assert plain.headers["content-type"].startswith("text/plain")
+    assert trace_id not in plain.text
+
+
 def test_every_request_is_logged_as_json_with_its_id_and_trace(service: HttpService) -> None:
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     service.infer(X_Request_Id="logged-1", traceparent=trace)
