@@ -46,7 +46,7 @@ def test_counters_of_two_processes_add_up() -> None:
     assert variant["windows"] == 4
     assert variant["ratio"] == 0.5
     assert variant["presence"] == ["sensor_0", "sensor_1", "sensor_2", "sensor_3", "sensor_4"]
-    assert totals(merged([one, two]))["shed"] == {"busy": 6}
+    assert totals(merged([one, two]))["shed"]["busy"] == 6
 
 
 def test_variants_that_answered_nothing_are_only_counted() -> None:
