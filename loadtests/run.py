@@ -13,6 +13,7 @@ and whatever else runs share its cores.
     python -m loadtests reload            versions that come and go under load
     python -m loadtests soak              all kinds of visits for half an hour, and a scale
     python -m loadtests redis             requests while Redis fails in every way it can
+    python -m loadtests dashboards        every panel and alert, asked of a real Prometheus
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from loadtests.redis_faults import ABSENT, FAULTS
 from loadtests.scenarios import (
     attainment,
     cap,
+    dashboards,
     drain,
     overload,
     policies,
@@ -49,6 +51,7 @@ _RUNS: dict[str, Callable[..., Any]] = {
     "reload": reload.run,
     "soak": soak.run,
     "redis": redis_faults.run,
+    "dashboards": dashboards.run,
 }
 
 
@@ -159,4 +162,8 @@ def parser() -> argparse.ArgumentParser:
     add("--recovery-seconds", type=float, help="how long the load goes on afterwards (4)")
     add("--rate-hz", type=float, help="requests per second (20)")
     add("--sensors", type=int, help="least number of sensors in a request (1)")
+
+    add = scenario("dashboards", "every panel and alert, asked of a real Prometheus", everywhere)
+    add("--seconds", type=float, help="how long the load lasts (20)")
+    add("--rate-hz", type=float, help="requests per second (20)")
     return commands

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -11,6 +12,18 @@ SELECTED = 'job=~"$job",instance=~"$instance"'
 
 Kind = Literal["lines", "stacked", "share", "number"]
 """How a panel is drawn; a share is stacked to 100 %."""
+
+
+def concrete(expr: str, interval: str = "1m") -> str:
+    """Return an expression as Prometheus gets it when everything is chosen.
+
+    Args:
+        expr: With Grafana's variables.
+        interval: In the place of those that are spans of time.
+    """
+    for span in ("$__rate_interval", "$__range"):
+        expr = expr.replace(span, interval)
+    return re.sub(r'"\$\w+"', '".+"', expr)
 
 
 @dataclass(frozen=True, slots=True)

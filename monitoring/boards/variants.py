@@ -45,9 +45,9 @@ _MIX = Row(
             "cps",
             (
                 Query(
-                    f"sum by (model, presence) (rate({_WINDOWS}))"
-                    " * on (model, presence) group_left (modalities)"
-                    " max by (model, presence, modalities)"
+                    f"sum by (model, version, presence) (rate({_WINDOWS}))"
+                    " * on (model, version, presence) group_left (modalities)"
+                    " max by (model, version, presence, modalities)"
                     f" (sentryfuse_presence_info{{{_WHERE}}})",
                     "{{modalities}}",
                 ),

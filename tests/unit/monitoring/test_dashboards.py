@@ -31,7 +31,8 @@ EXPRESSIONS = [
 
 def parsed(expr: str) -> Expr:
     """Read an expression; variables of Grafana's in durations are no PromQL."""
-    return promql_parser.parse(expr.replace("$__rate_interval", "1m").replace("$__range", "1h"))
+    durations = expr.replace("$__rate_interval", "1m").replace("$__range", "1h")
+    return promql_parser.parse(durations)
 
 
 def found(expr: Expr, kind: type) -> list[Any]:
