@@ -66,8 +66,8 @@ def test_a_service_that_has_counted_nothing_yet_has_something_to_show() -> None:
 def test_labels_are_read_as_they_were_written(value: str) -> None:
     metrics = Metrics()
     metrics.shed.labels(value).inc()
-    ((labels, count),) = samples(metrics.families(), "sentryfuse_shed_total")
-    assert (dict(labels), count) == ({"reason": value}, 1.0)
+    counted = [(s, n) for s, n in samples(metrics.families(), "sentryfuse_shed_total") if n]
+    assert counted == [({"reason": value}, 1.0)]
 
 
 def test_a_family_may_hold_series_of_other_names() -> None:
