@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 
 import pytest
 
@@ -16,7 +20,7 @@ pytestmark = pytest.mark.timeout(1200)  # the first test builds the image, from 
 
 @pytest.fixture(scope="module")
 def container(image: str) -> Iterator[Container]:
-    yield from serving(image, free_port(), allow_open="true")
+    yield from serving(image, free_port(), "--memory=512m", allow_open="true")
 
 
 def test_it_is_nobody_and_can_gain_nothing(container: Container) -> None:
@@ -48,6 +52,43 @@ def test_it_answers_with_the_shipped_model(container: Container) -> None:
 
 def test_its_health_check_passes(container: Container) -> None:
     assert podman("healthcheck", "run", container.name) == ""
+
+
+def test_it_fits_the_memory_that_the_docs_give_it(container: Container) -> None:
+    status = container.run("cat", "/proc/1/status")
+    (peak_kib,) = re.findall(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+    assert int(peak_kib) < 400 * 1024
+
+
+def test_told_to_end_it_answers_what_it_let_in_and_ends_well(image: str) -> None:
+    ending = Container(image, free_port(), allow_open="true")
+    try:
+        ending.wait_until_ready()
+        window = ending.client.get("/v1/models/dsads-maestro/sample").content
+        with ThreadPoolExecutor(max_workers=5) as pool:
+            callers = [pool.submit(call_until_refused, ending.url, window) for _ in range(4)]
+            time.sleep(1)
+            podman("stop", "--time=30", ending.name)
+            answers = [caller.result(timeout=60) for caller in callers]
+        assert all(statuses and set(statuses) == {200} for statuses in answers)
+        assert ending.inspect(".State.ExitCode") == "0"
+    finally:
+        ending.remove()
+
+
+def call_until_refused(url: str, window: bytes) -> list[int]:
+    """Send a window on a new connection, over and over, until nobody listens; return statuses."""
+    statuses = []
+    host = url.removeprefix("http://")
+    while True:
+        connection = HTTPConnection(host, timeout=30)
+        try:
+            connection.connect()
+        except ConnectionRefusedError:
+            return statuses
+        connection.request("POST", "/v1/infer", window, {"Content-Type": "application/json"})
+        statuses.append(connection.getresponse().status)
+        connection.close()
 
 
 def test_without_keys_it_does_not_open_itself_to_others(image: str) -> None:
