@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.bench import bench
+from loadtests.board_picture import draw_panels
 from loadtests.figures import draw_cap
 from loadtests.redis_faults import ABSENT, FAULTS
 from loadtests.scenarios import (
@@ -41,6 +42,7 @@ from loadtests.scenarios import (
 from sentryfuse.bench.policies.traces import TRACES
 
 _PICTURE = Path("docs/figures/loadtest-cap.svg")
+_PANELS = Path("docs/figures/dashboards.svg")
 _RUNS: dict[str, Callable[..., Any]] = {
     "attainment": attainment.run,
     "policies": policies.run,
@@ -53,6 +55,8 @@ _RUNS: dict[str, Callable[..., Any]] = {
     "redis": redis_faults.run,
     "dashboards": dashboards.run,
 }
+
+_DRAW = {"cap": draw_cap, "dashboards": draw_panels}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -71,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         path = record.save(out)
         where.screen.note(f"wrote {path}")
         if picture is not None:
-            where.screen.note(f"drew {draw_cap(path, picture)}")
+            where.screen.note(f"drew {_DRAW[scenario](path, picture)}")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -166,4 +170,5 @@ def parser() -> argparse.ArgumentParser:
     add = scenario("dashboards", "every panel and alert, asked of a real Prometheus", everywhere)
     add("--seconds", type=float, help="how long the load lasts (20)")
     add("--rate-hz", type=float, help="requests per second (20)")
+    add("--picture", type=Path, default=_PANELS, help=f"where panels are drawn ({_PANELS})")
     return commands

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from loadtests.bench import Bench, Demand
+from loadtests.board_picture import read_panels
 from loadtests.client import Shot, Target, replay
 from loadtests.messages import infer_message, request_body
 from loadtests.prometheus_server import PrometheusServer, prometheus_running, promtool
@@ -29,7 +30,7 @@ from sentryfuse.bundle import Bundle
 RECORD = "dashboards"
 _FOLDER = Path(__file__).parents[2] / "docker/prometheus"
 RULES = (_FOLDER / "rules.yml", _FOLDER / "alerts.yml")
-SETTINGS: dict[str, Any] = {"warm_all": False, "power_cap_w": 100}
+SETTINGS: dict[str, Any] = {"warm_all": False, "power_cap_w": 20}
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 _BUDGETS: tuple[dict[str, str], ...] = (
     {"traceparent": f"00-{TRACE_ID}-00f067aa0ba902b7-01"},
@@ -42,7 +43,7 @@ _BUDGETS: tuple[dict[str, str], ...] = (
 )
 """Of the requests, in turns: kept, missed and refused."""
 _AHEAD_S = 0.5
-_SCRAPES = 4
+_SCRAPES = 2
 _PATIENCE_S = 60.0
 
 
@@ -79,11 +80,14 @@ def run(bench: Bench, *, seconds: float = 20.0, rate_hz: float = 20.0) -> Record
         prometheus = stack.enter_context(prometheus_running(folder, target, RULES))
         with bench.screen.progress() as report:
             report("load", 0, 1)
+            _wait_for_scrapes(prometheus)
+            began_s = time.time()
             _load(bench, server, seconds=seconds, rate_hz=rate_hz)
             report("load", 1, 1)
         _wait_for_rules(prometheus)
         asked = [*ask_boards(prometheus), *ask_rules(prometheus)]
         traced = traces(prometheus)
+        panels = read_panels(prometheus, began_s, began_s + seconds)
     record = bench.record(
         RECORD,
         "Does every panel show something, and does every alert go off, with the real service?",
@@ -96,6 +100,7 @@ def run(bench: Bench, *, seconds: float = 20.0, rate_hz: float = 20.0) -> Record
     record.add_figure("dashboards_nonempty_ratio", len(full) / len(asked), "ratio", spread)
     record.add("expressions", [asdict(each) for each in asked])
     record.add("exemplars", traced)
+    record.add("panels", panels)
     for each in asked:
         if not each.shows_something:
             bench.screen.say(f"nothing: {each.where}: {each.expr}")
@@ -173,10 +178,17 @@ def _messages(bundle: Bundle) -> tuple[bytes, ...]:
 
 
 def _wait_for_rules(prometheus: PrometheusServer) -> None:
-    """Give Prometheus a few scrapes, and time to look at the rules."""
-    scraped = f"count_over_time(sentryfuse_ready[1m]) > {_SCRAPES}"
+    """Give Prometheus time to look at the rules."""
     prometheus.wait_until(
-        lambda: bool(prometheus.values(scraped)) and bool(prometheus.values(RECORDINGS[-1].name)),
+        lambda: bool(prometheus.values(RECORDINGS[-1].name)),
         "recorded series",
         patience_s=_PATIENCE_S,
+    )
+
+
+def _wait_for_scrapes(prometheus: PrometheusServer) -> None:
+    """Give Prometheus a few scrapes before anything is counted."""
+    scraped = f"count_over_time(sentryfuse_ready[1m]) > {_SCRAPES}"
+    prometheus.wait_until(
+        lambda: bool(prometheus.values(scraped)), "scrapes", patience_s=_PATIENCE_S
     )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from loadtests.bench import bench
+from loadtests.board_picture import SHOWN, draw_panels
 from loadtests.prometheus_server import prometheus_running
 from loadtests.scenarios import dashboards
 from monitoring.alerts import ALERTS
@@ -24,13 +25,18 @@ needs_programs = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def record(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Of a short run with a small made-up model."""
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The record of a short run with a small made-up model."""
     folder = tmp_path_factory.mktemp("dashboards")
     write_bundle(simulated_bundle(), folder / "models" / "toy" / "1")
     with bench(folder / "models", "toy/1", quiet=True, ratios=RATIOS, meter="cpu-time") as where:
-        path = dashboards.run(where, seconds=5.0).save(folder)
-    made: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return dashboards.run(where, seconds=5.0).save(folder)
+
+
+@pytest.fixture
+def record(saved: Path) -> dict[str, Any]:
+    """What it says."""
+    made: dict[str, Any] = json.loads(saved.read_text(encoding="utf-8"))
     return made
 
 
@@ -62,6 +68,12 @@ def test_some_alerts_go_off_for_real(record: dict[str, Any]) -> None:
 @needs_programs
 def test_prometheus_keeps_the_traces_behind_latencies(record: dict[str, Any]) -> None:
     assert record["exemplars"] == 1
+
+
+@needs_programs
+def test_panels_are_drawn_with_their_titles(saved: Path, tmp_path: Path) -> None:
+    drawn = draw_panels(saved, tmp_path / "panels.svg").read_text(encoding="utf-8")
+    assert all(title in drawn for title in SHOWN)
 
 
 @needs_programs
