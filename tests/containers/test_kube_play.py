@@ -57,6 +57,7 @@ def kustomization(folder: Path, port: int, keys: Path) -> str:
         },
         {"op": "add", "path": f"{ports}/hostPort", "value": port},
         {"op": "add", "path": f"{ports}/hostIP", "value": "127.0.0.1"},
+        {"op": "add", "path": "/spec/template/spec/restartPolicy", "value": "Never"},  # see its end
     ]
     own = {
         "resources": [os.path.relpath(K8S / "overlays/single-node", folder.resolve())],
@@ -164,6 +165,7 @@ def test_told_to_end_it_serves_on_until_it_is_forgotten_and_ends_well(played: Pl
     assert statuses
     assert set(statuses) == {200}
     assert podman("wait", played.container) == "0"
+    assert time.monotonic() < told_s + float(settings()["SENTRYFUSE_GRACE_S"])  # was not cut off
 
 
 def the_pod() -> Pod:
