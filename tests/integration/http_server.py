@@ -24,7 +24,7 @@ from sentryfuse.variants import HostProfile, ProfileSample, VariantBuilder, host
 from tests.bundles import random_bundle, random_windows, small_spec
 from tests.integration.redis_server import free_port
 
-READY_DEADLINE_S = 60.0
+READY_DEADLINE_S = 100.0
 RATIOS = "0,0.5,0.9"
 LATENCY_S = {0: 0.040, 500: 0.020, 900: 0.010}
 """What the made-up host profile says of the full presence, by ratio in thousandths."""

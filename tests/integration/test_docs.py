@@ -32,7 +32,7 @@ EXCUSED = {
     "a fragment": 1,
     "a host to change": 3,
     "needs data of yours": 1,
-    "sets everything up": 2,
+    "sets everything up": 3,
     "takes hours": 1,
     "takes minutes": 2,
 }
