@@ -33,6 +33,7 @@ _FENCE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _COMMAND = re.compile(rf"(?:^|[|;&(]) *(?:[A-Z_]+=\S* +)*({'|'.join(NEEDS)})(?= |$)", re.MULTILINE)
+_MEASURES = re.compile(r"^(?:\S*/)?python (?:-m loadtests|benchmarks/)", re.MULTILINE)
 _CALL = re.compile(
     r"(?:^|[|;(] *|/|=\S* )(?:python -m )?((?:sentryfuse|loadtests) \w[^\n|;)]*)", re.MULTILINE
 )
@@ -62,6 +63,13 @@ class Example:
             return None
         if self.remark.startswith("not run: "):
             return self.remark.removeprefix("not run: ")
+        if self.language in SHELL and _MEASURES.search(self.code):
+            return "measures for minutes"
+        return self.needs
+
+    @property
+    def needs(self) -> str | None:
+        """What its programs would need that tests have not."""
         found = _COMMAND.search(self.code) if self.language in SHELL else None
         return NEEDS[found[1]] if found else None
 
