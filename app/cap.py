@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from app.scheduling.cap_schedule import CapSchedule, parse_schedule
 from app.scheduling.power_gate import PowerGate
+from app.site.reading import SiteReading
 
 _DAY_S = 86_400.0
 
@@ -37,6 +39,18 @@ class CapBoard(Protocol):
         ...
 
 
+class Site(Protocol):
+    """Several nodes with one cap, of which this is one."""
+
+    def cap_w(self) -> float:
+        """Power that this node may draw now."""
+        ...
+
+    def reading(self) -> SiteReading | None:
+        """How this node stands; None while that is not known."""
+        ...
+
+
 class CapControl:
     """Sets the cap of the power gate.
 
@@ -49,6 +63,7 @@ class CapControl:
         wall_clock: Seconds since 1970, for times of day.
         shares: Processes that share what the cap allows.
         board: Where they tell each other what it is; None for a single one.
+        site: No cap is above what it leaves this node; None for a node on its own.
     """
 
     def __init__(
@@ -59,8 +74,10 @@ class CapControl:
         wall_clock: Callable[[], float],
         shares: int = 1,
         board: CapBoard | None = None,
+        site: Site | None = None,
     ) -> None:
         self._gate = gate
+        self.site = site
         self._clock = clock
         self._wall_clock = wall_clock
         self._shares = shares
@@ -75,7 +92,9 @@ class CapControl:
     @property
     def cap_w(self) -> float | None:
         """The node's cap now; None for no cap."""
-        return self._cap_w
+        if self.site is None:
+            return self._cap_w
+        return min(self.site.cap_w(), math.inf if self._cap_w is None else self._cap_w)
 
     @property
     def schedule(self) -> CapSchedule | None:
@@ -142,7 +161,8 @@ class CapControl:
         self._set(self._schedule.cap_at(time_of_day_s, since_s, self.battery_ratio))
 
     def _set(self, cap_w: float | None) -> None:
-        self._cap_w = share_w = cap_w
+        self._cap_w = cap_w
+        share_w = cap_w = self.cap_w
         if cap_w is not None and self._shares > 1:
             idle_w = self._gate.idle_power_w
             share_w = idle_w + (cap_w - idle_w) / self._shares

@@ -12,8 +12,10 @@ from typing import Literal
 from app.heartbeat import Heartbeat, Vitals, ailments
 from app.inference.control import ModelControl
 from app.inference.heap import give_back_free_pages
+from app.membership import Membership
 from app.peers import Crew
 from app.service import InferenceService
+from app.start_pace import StartPace
 from app.storage import RedisLink, TieredMaskCache
 from app.upkeep import Upkeep
 
@@ -35,6 +37,8 @@ class Lifecycle:
         heartbeat: Beats as long as the event loop goes round.
         stuck_s: An inference or event loop that takes longer will not come back.
         crew: The other processes of the service; None if there are none.
+        membership: Keeps the node's loan of its site's power; None if it has none to keep.
+        pace: Of getting ready; None for as fast as it goes.
     """
 
     def __init__(
@@ -49,6 +53,8 @@ class Lifecycle:
         heartbeat: Heartbeat,
         stuck_s: float,
         crew: Crew | None = None,
+        membership: Membership | None = None,
+        pace: StartPace | None = None,
     ) -> None:
         self._service = service
         self._link = link
@@ -59,6 +65,8 @@ class Lifecycle:
         self._heartbeat = heartbeat
         self._stuck_s = stuck_s
         self._crew = crew
+        self._membership = membership
+        self._pace = pace
         self._phase: Phase = "starting"
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -116,6 +124,8 @@ class Lifecycle:
         ]
         if self._crew is not None:
             self._tasks.append(asyncio.create_task(self._crew.run()))
+        if self._membership is not None:
+            self._tasks.append(asyncio.create_task(self._membership.run()))
 
     def drain(self) -> None:
         """Ask for no more requests; those that come all the same are served."""
@@ -136,6 +146,8 @@ class Lifecycle:
         await asyncio.to_thread(self._builders.shutdown, cancel_futures=True)
         await asyncio.to_thread(self._service.pump.close)
         await asyncio.to_thread(self._upkeep.close)
+        if self._membership is not None:
+            await self._membership.close()
         await self._masks.close()
 
     def abandon(self) -> None:
@@ -152,6 +164,8 @@ class Lifecycle:
             logger.exception("could not get ready")
             self._phase = "failed"
             return
+        if self._pace is not None:
+            self._pace.over = True
         # What is here now stays: no collection needs to look at it again.
         gc.collect()
         gc.freeze()

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from app.cap import CapBoard, CapControl
+from app.cap import CapBoard, CapControl, Site
 from app.frequency import FrequencyControl
 from app.node import Node
 from app.scheduling.cap_schedule import parse_schedule
@@ -49,7 +49,11 @@ def open_node(settings: Settings, clock: Callable[[], float]) -> Node:
 
 
 def open_cap(
-    settings: Settings, node: Node, clock: Callable[[], float], board: CapBoard | None = None
+    settings: Settings,
+    node: Node,
+    clock: Callable[[], float],
+    board: CapBoard | None = None,
+    site: Site | None = None,
 ) -> CapControl:
     """Take control of the node's cap, and follow the schedule if there is one.
 
@@ -57,7 +61,12 @@ def open_cap(
         ConfigError: The schedule can't be read or makes no sense.
     """
     cap = CapControl(
-        node.gate, clock=clock, wall_clock=time.time, shares=settings.processes, board=board
+        node.gate,
+        clock=clock,
+        wall_clock=time.time,
+        shares=settings.processes,
+        board=board,
+        site=site,
     )
     path = settings.power_schedule
     if path is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from fastapi import FastAPI
 from app.api.routes import Companion, Parts, web_app
 from app.battery import charge_ratio
 from app.heartbeat import Heartbeat
+from app.hunger import Hunger
 from app.inference.catalogue import Catalogue
 from app.inference.control import ModelControl
 from app.inference.departures import Departures
@@ -23,6 +25,7 @@ from app.inference.pump import Pump
 from app.inference.workers import Workers
 from app.lifecycle import Lifecycle
 from app.machine import open_cap, open_frequency, open_node, shares_cores
+from app.membership import Membership
 from app.node import Node
 from app.peers import Crew, Place, Voice
 from app.scheduling.dispatch import Limits
@@ -32,8 +35,9 @@ from app.security import Admission, KeyFollower, open_guard
 from app.security.rate import RateLimiter
 from app.service import InferenceService
 from app.settings import Settings, load_settings
+from app.start_pace import StartPace
 from app.storage import RedisLink, SharedProfiles
-from app.stores import open_masks, open_redis
+from app.stores import open_masks, open_redis, open_site
 from app.telemetry.metrics import Metrics, NodeReading
 from app.tracing import Tracer
 from app.tracing.opening import open_tracer
@@ -61,6 +65,11 @@ def create_app(
     metrics = Metrics()
     link = open_redis(settings, metrics)
     masks = open_masks(settings, link, metrics)
+    clock = time.perf_counter
+    node = open_node(settings, clock)
+    site = open_site(settings, metrics, node.gate.idle_power_w, crew)
+    cap = open_cap(settings, node, clock, None if crew is None else crew.rundir, site)
+    pace = None if site is None else _start_pace(node)
     builders = ThreadPoolExecutor(max_workers=1, thread_name_prefix="build")
     loader = Loader(
         settings,
@@ -68,6 +77,7 @@ def create_app(
         profiles=HostProfiles(settings.profiles, SharedProfiles(link)),
         builders=builders,
         metrics=metrics,
+        sleep=asyncio.sleep if pace is None else pace.rest,
     )
     models = Catalogue()
     control = ModelControl(
@@ -79,9 +89,6 @@ def create_app(
         newest=settings.serve_versions,
     )
     default_model = _default_model(settings, control.read(settings.load_models))
-    clock = time.perf_counter
-    node = open_node(settings, clock)
-    cap = open_cap(settings, node, clock, None if crew is None else crew.rundir)
     pump = _open_pump(settings, node, metrics, policy, clock)
     service = InferenceService(
         models,
@@ -112,11 +119,17 @@ def create_app(
         heartbeat=Heartbeat(clock),
         stuck_s=settings.stuck_s,
         crew=crew,
+        membership=site if isinstance(site, Membership) else None,
+        pace=pace,
     )
+    hunger = Hunger(service, others_w=crew.others_wanted_w if crew is not None else lambda: 0.0)
+    if isinstance(site, Membership):
+        site.demand = hunger.demand
+        site.changed = upkeep.keep_cap
     place = Place.alone() if crew is None else crew.place
     metrics.watch_node(partial(_read_node, service, lifecycle, link, place))
     if crew is not None:
-        _join(crew, service, lifecycle, control)
+        _join(crew, service, lifecycle, control, hunger if site is not None else None)
     admission, keys = _open_admission(settings, metrics, clock)
 
     tracer = open_tracer(settings, version=version("sentryfuse"), clock=clock)
@@ -204,6 +217,13 @@ def _open_pump(
     )
 
 
+def _start_pace(node: Node) -> StartPace:
+    """Get ready within what the site leaves this node."""
+    return StartPace(
+        lambda: (node.gate.cap_w or 0.0) - node.gate.idle_power_w, price_w=lambda: node.price
+    )
+
+
 def _default_model(settings: Settings, names: tuple[str, ...]) -> str:
     name = settings.default_model or names[0]
     if name not in names:
@@ -214,10 +234,21 @@ def _default_model(settings: Settings, names: tuple[str, ...]) -> str:
 
 
 def _join(
-    crew: Crew, service: InferenceService, lifecycle: Lifecycle, control: ModelControl
+    crew: Crew,
+    service: InferenceService,
+    lifecycle: Lifecycle,
+    control: ModelControl,
+    hunger: Hunger | None,
 ) -> None:
     """Let this process and the others hear of each other."""
     control.changed = crew.order
+
+    async def wanted_w() -> float:
+        if hunger is None:
+            return 0.0
+        await hunger.look()
+        return hunger.wanted_w
+
     crew.speak_for(
         Voice(
             families=service.metrics.families,
@@ -225,6 +256,7 @@ def _join(
             ailments=lambda: lifecycle.ailments,
             charged_j=lambda: service.node.accounts.charged_j,
             charge_others=service.node.charge_others,
+            wanted_w=wanted_w,
             carry_out=control.carry_out,
         )
     )
@@ -252,6 +284,7 @@ def _read_node(
         power_tokens_j=None if node.gate.cap_w is None else node.gate.tokens_j(service.clock()),
         slowdown={"latency": estimator.latency.mean, "energy": estimator.energy.mean},
         queue_depth=scheduler.waiting,
+        site=service.cap.site.reading() if service.cap.site is not None and place.leads else None,
         ready=lifecycle.ready,
         breaker_open=link.breaker.open if link is not None else None,
     )

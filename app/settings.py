@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from ipaddress import ip_address
 from pathlib import Path
+from socket import gethostname
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -161,6 +162,26 @@ class Settings(BaseSettings):
     power_schedule: Path | None = Field(
         None, description="JSON file with a schedule of the power cap; see docs/power.md"
     )
+    site_cap_w: float | None = Field(
+        None,
+        gt=0,
+        description="Power that all nodes of the site together must keep under; needs Redis",
+    )
+    site_share_w: float | None = Field(
+        None, gt=0, description="Of it, what this node may use whatever happens to the others"
+    )
+    site_guaranteed_w: float | None = Field(
+        None, gt=0, description="Sum of the shares of all nodes that the site can have"
+    )
+    site_name: str = Field(
+        "site", min_length=1, max_length=64, description="Name of the site, the same for its nodes"
+    )
+    site_node: str = Field(
+        default_factory=gethostname,
+        min_length=1,
+        max_length=253,
+        description="Name of this node among them; the host's if not set",
+    )
     cpufreq: Literal["off", "on"] = Field(
         "off", description="Whether the processor's frequency follows the work"
     )
@@ -261,6 +282,22 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"power_cap_w ({self.power_cap_w:g}) must be above "
                 f"idle_power_w ({self.idle_power_w:g})"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_site(self) -> Settings:
+        cap_w, share_w, guaranteed_w = self.site_cap_w, self.site_share_w, self.site_guaranteed_w
+        if cap_w is share_w is guaranteed_w is None:
+            return self
+        if cap_w is None or share_w is None or guaranteed_w is None or self.redis_url is None:
+            raise ValueError(
+                "site_cap_w, site_share_w, site_guaranteed_w and redis_url come together"
+            )
+        if not self.idle_power_w < share_w <= guaranteed_w <= cap_w:
+            raise ValueError(
+                f"idle_power_w < site_share_w <= site_guaranteed_w <= site_cap_w must hold, got "
+                f"{self.idle_power_w:g}, {share_w:g}, {guaranteed_w:g} and {cap_w:g}"
             )
         return self
 

@@ -77,8 +77,7 @@ class Upkeep:
         """Take in everything once."""
         seen, self._seen = self._seen, self._pump.totals()
         self._node.tick(self._seen.energy_j)
-        if self._cap.update():
-            self._pump.turn()
+        self.keep_cap()
         self._update_core_overhead()
         if self._frequency is not None:
             self._frequency.update(
@@ -86,6 +85,11 @@ class Upkeep:
                 self._seen.pruned - seen.pruned,
                 self._clock(),
             )
+
+    def keep_cap(self) -> None:
+        """Keep the cap that holds now."""
+        if self._cap.update():
+            self._pump.turn()
 
     def close(self) -> None:
         """Put the processor's frequency back and let go of the meter."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, Request
 
 from app.api import schemas
 from app.api.body import read_object
-from app.cap import CapError
+from app.cap import CapError, Site
 from app.errors import WrongFieldError
 from app.protocol import diagnosis
 from app.scheduling.cap_schedule import ScheduleError, parse_schedule
@@ -60,6 +61,7 @@ class PowerApi:
             "covers": meter.covers,
             "faults": dict(meter.faults),
             "failovers": meter.failovers,
+            "site": _site(service.cap.site),
         }
 
     async def set_power(self, request: Request) -> dict[str, Any]:
@@ -90,6 +92,11 @@ class PowerApi:
             ) from None
         self._service.pump.turn()
         return await self.power()
+
+
+def _site(site: Site | None) -> dict[str, Any] | None:
+    reading = None if site is None else site.reading()
+    return None if reading is None else asdict(reading)
 
 
 def _watts(cap_w: object) -> float | None:

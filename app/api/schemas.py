@@ -239,6 +239,23 @@ class InferAnswer(_Schema):
     receipt: ReceiptInfo
 
 
+class SiteInfo(_Schema):
+    """How this node stands among those that share a cap."""
+
+    site: str
+    node: str
+    cap_w: float = Field(description="Of all nodes together")
+    guaranteed_w: float = Field(description="Sum of all nodes' shares")
+    share_w: float = Field(description="What this node may use whatever happens")
+    lent_w: float = Field(description="What it may use above that now")
+    lent_for_s: float = Field(description="How long, if that is not renewed")
+    demand_w: float = Field(description="What it would draw without any cap")
+    pool_w: float = Field(description="What the site can lend in all")
+    nodes: int = Field(description="Heard of lately, this one included")
+    in_touch: bool = Field(description="Whether the last attempt to agree succeeded")
+    rounds: dict[str, int] = Field(description="Such attempts, by outcome")
+
+
 class PowerInfo(_Schema):
     """Power of the node, and who pays for it."""
 
@@ -260,6 +277,7 @@ class PowerInfo(_Schema):
     covers: Literal["node", "process"] = Field(description="Whose work the meter sees")
     faults: dict[str, int] = Field(description="How often the meter read what can't be")
     failovers: int = Field(description="How often another meter had to take over")
+    site: SiteInfo | None = Field(description="null for a node on its own")
 
 
 class ProblemDetails(BaseModel):

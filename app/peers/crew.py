@@ -47,6 +47,8 @@ class Voice:
     charged_j: Callable[[], float]
     charge_others: Callable[[float], None]
     """Told of energy that requests in other processes were charged."""
+    wanted_w: Callable[[], Awaitable[float]]
+    """Power that it would draw if nothing held it back, idle power excluded."""
     carry_out: Callable[[Change, str, str | None], Awaitable[Any]]
     """Loads or unloads a model."""
 
@@ -108,6 +110,17 @@ class Crew:
             and (state is None or not state.ready or now_s - state.at_s > _FRESH_S)
         )
 
+    def others_wanted_w(self) -> float:
+        """Power that the other processes would draw if nothing held them back."""
+        now_s = time.monotonic()
+        return sum(
+            state.wanted_w
+            for state in self.rundir.states(self.place.slots)
+            if state is not None
+            and state.slot != self.place.slot
+            and now_s - state.at_s <= _FRESH_S
+        )
+
     def order(self, what: Change, name: str, version: str | None) -> None:
         """Have the others make a change that was made here."""
         self.rundir.put_order(self._me, what, name, version)
@@ -123,6 +136,7 @@ class Crew:
                 ready=voice.ready() and self._in_step,
                 ailments=voice.ailments(),
                 charged_j=voice.charged_j(),
+                wanted_w=await voice.wanted_w(),
             )
             await asyncio.to_thread(self.rundir.put_samples, self._me, families)
             await asyncio.to_thread(self.rundir.put_state, state)

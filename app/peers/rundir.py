@@ -7,6 +7,7 @@ and is replaced in one step, so a reader never sees half of one; nobody waits fo
     samples-ID.json     everything that a worker counted, ID being its slot and process
     departed.json       what workers counted that are gone, and who they are
     cap.json            the node's power cap, as it was last set
+    loan.json           what the node was lent of its site's power
     order-N.json        loads and unloads, in the order in which they were asked for
 """
 
@@ -25,6 +26,7 @@ from app.telemetry.merging import is_counted, merged
 
 _DEPARTED = "departed.json"
 _CAP = "cap.json"
+_LOAN = "loan.json"
 Change = Literal["load", "unload"]
 
 
@@ -41,6 +43,8 @@ class State:
     """What only a restart would cure."""
     charged_j: float = 0.0
     """Energy of all its requests."""
+    wanted_w: float = 0.0
+    """Power that it would draw if nothing held it back, idle power excluded."""
 
     @property
     def id(self) -> str:
@@ -135,6 +139,15 @@ class RunDir:
             return None
         self._cap_seen = mark
         content: dict[str, Any] | None = self._read(_CAP)
+        return content
+
+    def put_loan(self, content: Mapping[str, object]) -> None:
+        """Say what the node was lent."""
+        self._write(_LOAN, content)
+
+    def loan(self) -> dict[str, Any] | None:
+        """What the node was lent, as it was last said."""
+        content: dict[str, Any] | None = self._read(_LOAN)
         return content
 
     def put_order(self, by: str, what: Change, name: str, version: str | None) -> Order:

@@ -7,8 +7,9 @@ from app.storage.memory import MemoryMaskCache
 from app.storage.profiles import SharedProfiles
 from app.storage.redis_access import RedisAccess
 from app.storage.redis_failure import Failure, OnFailure
-from app.storage.redis_link import RedisLink
+from app.storage.redis_link import RedisLink, Unavailable
 from app.storage.redis_masks import RedisMaskCache
+from app.storage.site_store import SiteStore, Stored
 from app.storage.tiered import TieredMaskCache
 
 __all__ = [
@@ -25,7 +26,10 @@ __all__ = [
     "RedisLink",
     "RedisMaskCache",
     "SharedProfiles",
+    "SiteStore",
+    "Stored",
     "Tier",
     "TieredMaskCache",
+    "Unavailable",
     "ignore_outcome",
 ]

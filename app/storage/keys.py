@@ -16,6 +16,11 @@ PROBE_KEY = f"{PREFIX}:probe"
 """Read to see whether Redis answers; nothing is ever stored there."""
 
 
+def site_key(site: str) -> str:
+    """Names the ledger of a site's power."""
+    return f"{PREFIX}:site:{site}"
+
+
 @dataclass(frozen=True, slots=True)
 class MaskKey:
     """Names the mask of one presence and pruning ratio of one bundle.

@@ -148,6 +148,18 @@ class RedisLink:
             partial(self._redis.set, key, value, ex=expire_s, nx=not replace), self._timeout_s
         )
 
+    async def evaluate(
+        self, script: str, keys: Sequence[str], arguments: Sequence[str | bytes | int]
+    ) -> object:
+        """Have Redis run a script, which takes longer than a request may wait.
+
+        Raises:
+            Unavailable: Redis was not asked, refused, or gave no answer in time; the script may
+                run yet.
+        """
+        run = partial(self._redis.eval, script, len(keys), *keys, *arguments)
+        return await self._ask(run, max(self._timeout_s, _PATIENT_S))
+
     async def close(self) -> None:
         """Close the connections; commands still running are given up."""
         tasks: list[asyncio.Task[object] | asyncio.Task[None]] = [*self._running]

@@ -23,6 +23,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from app.scheduling.types import BudgetKind
+from app.site.reading import SiteReading
 from app.telemetry.families import Families, Family, collected
 from app.telemetry.histogram import Histogram
 from app.telemetry.variants import Owner, VariantMeters, variants_text
@@ -66,6 +67,8 @@ class NodeReading:
     ready: bool
     breaker_open: bool | None
     """None without Redis."""
+    site: SiteReading | None = None
+    """None where no site shares its power, or another process speaks for the node."""
 
 
 class Metrics:
@@ -231,6 +234,29 @@ class _NodeCollector(Collector):
         for name, text, value in gauges:
             if value is not None:
                 yield GaugeMetricFamily(f"sentryfuse_{name}", text, value=float(value))
+
+        if node.site is not None:
+            yield from self._site(node.site)
+
+    @staticmethod
+    def _site(site: SiteReading) -> Iterator[Metric]:
+        gauges = (
+            ("cap_watts", "Power that all nodes of the site must keep under", site.cap_w),
+            ("pool_watts", "Power that the site can lend, as this node sees it", site.pool_w),
+            ("share_watts", "Power guaranteed to this node", site.share_w),
+            ("lent_watts", "Power lent to this node above its share", site.lent_w),
+            ("demand_watts", "Power that this node would draw without cap", site.demand_w),
+            ("nodes", "Nodes of the site that were heard of, this one included", site.nodes),
+            ("in_touch", "Whether the site's ledger could be agreed on", site.in_touch),
+        )
+        for name, text, value in gauges:
+            yield GaugeMetricFamily(f"sentryfuse_site_{name}", text, value=float(value))
+        rounds = CounterMetricFamily(
+            "sentryfuse_site_rounds", "Attempts to agree on the site's ledger", labels=["outcome"]
+        )
+        for outcome, count in site.rounds.items():
+            rounds.add_metric([outcome], count)
+        yield rounds
 
     @staticmethod
     def _meter(node: NodeReading) -> Iterator[Metric]:

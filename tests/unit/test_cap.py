@@ -141,3 +141,34 @@ def test_a_schedule_that_another_process_was_given_began_when_it_was_given() -> 
     board.news = {"schedule": schedule, "at_s": 930.0}
     control.update()
     assert control.cap_w == 10
+
+
+class Supply:
+    """A site that leaves a node so much."""
+
+    def __init__(self, cap_w: float) -> None:
+        self.left_w = cap_w
+
+    def cap_w(self) -> float:
+        return self.left_w
+
+    def reading(self) -> None:
+        return None
+
+
+def test_the_smaller_of_the_nodes_own_cap_and_what_the_site_leaves_counts() -> None:
+    gate = PowerGate(cap_w=None, idle_power_w=3.0, now_s=0.0)
+    site = Supply(8.0)
+    cap = CapControl(gate, clock=lambda: 0.0, wall_clock=lambda: 0.0, site=site)
+    assert cap.cap_w == gate.cap_w == 8.0
+    cap.fix(6.0)
+    assert cap.cap_w == gate.cap_w == 6.0
+    site.left_w = 4.0
+    assert cap.update()
+    assert cap.cap_w == gate.cap_w == 4.0
+    site.left_w = 9.0
+    assert cap.update()
+    assert gate.cap_w == 6.0
+    cap.fix(None)
+    assert gate.cap_w == 9.0
+    assert not cap.update()

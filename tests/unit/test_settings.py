@@ -66,3 +66,26 @@ def test_secrets_are_not_shown() -> None:
 @pytest.mark.parametrize(("cores", "threads", "workers"), [(4, 1, 4), (4, 2, 2), (2, 4, 1)])
 def test_workers_times_threads_is_the_cores(cores: int, threads: int, workers: int) -> None:
     assert load_settings(cores=cores, threads=threads).workers == workers
+
+
+SITE = {
+    "site_cap_w": 30,
+    "site_share_w": 6,
+    "site_guaranteed_w": 18,
+    "redis_url": "redis://localhost",
+}
+
+
+def test_a_site_is_told_in_four_settings_together() -> None:
+    assert load_settings(**SITE).site_share_w == 6
+    for missing in SITE:
+        with pytest.raises(ConfigError, match="come together"):
+            load_settings(**{**SITE, missing: None})
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"site_share_w": 3}, {"site_share_w": 19}, {"site_guaranteed_w": 31}]
+)
+def test_a_share_is_above_idle_power_and_all_of_them_below_the_cap(wrong: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match=r"idle_power_w < site_share_w <= .* must hold, got 3"):
+        load_settings(**{**SITE, **wrong})
