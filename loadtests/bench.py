@@ -81,16 +81,20 @@ class Bench:
             on_cores: Cores that it may use; None for all.
             settings: More settings of the service.
         """
-        chosen = {
+        chosen = self.chosen(**{"profiles": profiles or self.profiles, **settings})
+        with running(policy, chosen, on_cores=on_cores) as server:
+            yield server
+
+    def chosen(self, **settings: object) -> dict[str, object]:
+        """All settings of a server that has some of its own."""
+        return {
             "models": self.models,
             "default_model": self.model,
-            "profiles": profiles or self.profiles,
+            "profiles": self.profiles,
             **_EVERYTHING,
             **self.settings,
             **settings,
         }
-        with running(policy, chosen, on_cores=on_cores) as server:
-            yield server
 
     def demand(
         self,

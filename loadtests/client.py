@@ -92,10 +92,14 @@ def saturate(
 
 
 @contextmanager
-def client_process() -> Iterator[Callable[..., Future[Volley]]]:
-    """Yield a function that calls another one in a process that does nothing else."""
+def client_process(processes: int = 1) -> Iterator[Callable[..., Future[Volley]]]:
+    """Yield a function that calls another one in a process that does nothing else.
+
+    Args:
+        processes: How many there are, for as many calls at a time.
+    """
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
+    with ProcessPoolExecutor(max_workers=processes, mp_context=context) as pool:
         pool.submit(int).result()  # started and imported before anything is timed
         yield pool.submit
 

@@ -14,6 +14,7 @@ and whatever else runs share its cores.
     python -m loadtests soak              all kinds of visits for half an hour, and a scale
     python -m loadtests redis             requests while Redis fails in every way it can
     python -m loadtests dashboards        every panel and alert, asked of a real Prometheus
+    python -m loadtests site              three services under one cap, killed in turns
 """
 
 from __future__ import annotations
@@ -37,12 +38,15 @@ from loadtests.scenarios import (
     profile,
     redis_faults,
     reload,
+    site,
     soak,
 )
+from loadtests.site_figure import draw_site
 from sentryfuse.bench.policies.traces import TRACES
 
 _PICTURE = Path("docs/figures/loadtest-cap.svg")
 _PANELS = Path("docs/figures/dashboards.svg")
+_SITE_PICTURE = Path("docs/figures/loadtest-site.svg")
 _RUNS: dict[str, Callable[..., Any]] = {
     "attainment": attainment.run,
     "policies": policies.run,
@@ -54,9 +58,10 @@ _RUNS: dict[str, Callable[..., Any]] = {
     "soak": soak.run,
     "redis": redis_faults.run,
     "dashboards": dashboards.run,
+    "site": site.run,
 }
 
-_DRAW = {"cap": draw_cap, "dashboards": draw_panels}
+_DRAW = {"cap": draw_cap, "dashboards": draw_panels, "site": draw_site}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -171,4 +176,11 @@ def parser() -> argparse.ArgumentParser:
     add("--seconds", type=float, help="how long the load lasts (20)")
     add("--rate-hz", type=float, help="requests per second (20)")
     add("--picture", type=Path, default=_PANELS, help=f"where panels are drawn ({_PANELS})")
+
+    add = scenario("site", "three services under one cap, killed in turns")
+    add("--seconds", type=float, help="how long (120)")
+    add("--kill-every-s", type=float, help="time between two kills (10)")
+    add("--deadline-s", type=float, help="latency budget of every request (0.25)")
+    add("--seed", type=int, help="of the arrivals (0)")
+    add("--picture", type=Path, default=_SITE_PICTURE, help=f"drawn here ({_SITE_PICTURE})")
     return commands

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -46,6 +47,7 @@ class Server:
         """When it ended, by the monotonic clock."""
         self._process = process
         self._log = log
+        self._killed = False
 
     def ask(
         self, method: str, path: str, content: object = None, *, timeout_s: float = 10.0
@@ -68,9 +70,9 @@ class Server:
             raise ServerError(f"{method} {path} answered {response.status}: {answer[:500]!r}")
         return answer
 
-    def power(self) -> dict[str, Any]:
+    def power(self, *, timeout_s: float = 10.0) -> dict[str, Any]:
         """``GET /v1/power``."""
-        answer: dict[str, Any] = json.loads(self.ask("GET", "/v1/power"))
+        answer: dict[str, Any] = json.loads(self.ask("GET", "/v1/power", timeout_s=timeout_s))
         return answer
 
     def set_cap(self, cap_w: float | None) -> None:
@@ -101,6 +103,8 @@ class Server:
         Raises:
             ServerError: It did not end as one that was asked to.
         """
+        if self._killed:
+            return
         if self._process.poll() is None:
             self._process.terminate()
         try:
@@ -117,6 +121,16 @@ class Server:
         fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8").rpartition(") ")[2]
         return sum(map(int, fields.split()[11:13])) / os.sysconf("SC_CLK_TCK")
 
+    def kill(self) -> float:
+        """End it without a farewell; return all CPU seconds that it took."""
+        self._process.send_signal(signal.SIGSTOP)  # so that it takes no more than is read
+        taken_s = self.cpu_s()
+        self._killed = True
+        self._process.kill()
+        self._process.wait()
+        self.ended_s = min(self.ended_s, time.monotonic())
+        return taken_s
+
     def exit_status(self) -> int:
         """With what it ended."""
         return self._process.wait(timeout=_STOP_S)
@@ -130,6 +144,22 @@ def running(
     policy: str, settings: Settings, *, on_cores: Iterable[int] | None = None
 ) -> Iterator[Server]:
     """Run a server for a while; it is ready when the block begins.
+
+    Args:
+        policy: Name of the policy that schedules.
+        settings: Of the service; nothing else is taken from the environment.
+        on_cores: Cores that it may use; None for all.
+    """
+    with started(policy, settings, on_cores=on_cores) as server:
+        server.wait_until_ready()
+        yield server
+
+
+@contextmanager
+def started(
+    policy: str, settings: Settings, *, on_cores: Iterable[int] | None = None
+) -> Iterator[Server]:
+    """Run a server for a while; it gets ready when the block begins.
 
     Args:
         policy: Name of the policy that schedules.
@@ -156,7 +186,6 @@ def running(
             os.sched_setaffinity(process.pid, on_cores)
         server = Server(process, port, log)
         try:
-            server.wait_until_ready()
             yield server
         finally:
             server.stop()

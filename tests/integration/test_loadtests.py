@@ -31,9 +31,11 @@ from loadtests.scenarios import (
     profile,
     redis_faults,
     reload,
+    site,
     soak,
 )
 from loadtests.server import ServerError
+from loadtests.site_figure import draw_site
 from loadtests.visits import WEIGHTS
 from sentryfuse.bench.record import Record
 from sentryfuse.bundle import write_bundle
@@ -381,6 +383,22 @@ def test_a_redis_run_tells_what_befell_it_and_what_requests_noticed(
     assert record["figures"]["redis_fault_look_ups_per_request"]["value"] > 0.5
 
 
+@pytest.mark.benchmark
+def test_a_site_run_kills_a_node_and_weighs_them_all(toy: Bench, tmp_path: Path) -> None:
+    if shutil.which("redis-server") is None:
+        pytest.skip("redis-server is not installed (apt-get install redis-server)")
+    run = site.run(toy, seconds=8.0, kill_every_s=8.0, rate_hz=20, share_cores=1.0, deadline_s=1.0)
+    record = saved(run, tmp_path)
+    figure = record["figures"]["site_cap_over_ratio"]
+    assert figure["spread"]["kills"] == 1
+    assert figure["spread"]["windows"] > 20
+    assert record["fates"]["200"] > 0
+    assert [len(power_w) for power_w in record["power_w"]] == [len(record["power_w"][0])] * 3
+    assert min(map(min, record["power_w"])) >= record["settings"]["idle_w"] - 1e-3
+    picture = draw_site(tmp_path / "records" / "loadtest-site.json", tmp_path / "site.svg")
+    assert "power, W" in picture.read_text(encoding="utf-8")
+
+
 def test_a_scaled_profile_is_wrong_in_its_latencies_alone(toy: Bench, tmp_path: Path) -> None:
     profile.write_scaled(toy.profiles, tmp_path / "wrong", 1.5)
     (right,), (wrong,) = toy.profiles.glob("*.json"), (tmp_path / "wrong").glob("*.json")
@@ -470,6 +488,7 @@ def test_the_commands_explain_themselves(capsys: pytest.CaptureFixture[str]) -> 
         "reload",
         "soak",
         "redis",
+        "site",
     )
     for scenario in scenarios:
         with pytest.raises(SystemExit, match="0"):

@@ -63,6 +63,7 @@ def until(happens: Callable[[], bool], services: list[HttpService]) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.timeout(300)
 def test_power_survives_the_loss_of_nodes_and_of_redis(
     start_redis: StartRedis, start_http: StartHttp, node_settings: dict[str, object]
 ) -> None:
