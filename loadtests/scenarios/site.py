@@ -91,7 +91,10 @@ def run(
         nodes = [Node(name, OURS, {**settings, "site_node": name}) for name in NODES]
         for node in nodes:
             stack.callback(node.end)
-            node.start().wait_until_ready()
+            node.start()
+        for node in nodes:
+            assert node.server is not None
+            node.server.wait_until_ready()
         body = request_body(bench.bundle, bench.bundle.spec.full_presence.bits)
         message = infer_message(body, budget_headers(latency_s=deadline_s, strict=True))
         fates = stack.enter_context(moving_load(nodes, message, rate_hz=demand.rate_hz, seed=seed))
