@@ -30,7 +30,8 @@ def weights_apart() -> Iterator[None]:
 def give_back_free_pages() -> None:
     """Let the system have the pages that nothing lies on.
 
-    3 MB after the warm ladder has run; a twentieth of the process where variants come and go.
+    3 MB after the warm ladder has run. After builds beside requests: what building took for a
+    moment, and what a dropped variant left; a twentieth of the process, which would be kept.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

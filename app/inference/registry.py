@@ -22,7 +22,6 @@ from sentryfuse.variants import Variant, VariantBuilder
 logger = logging.getLogger(__name__)
 
 _SMOOTHING = 0.2
-_DROPS_PER_TRIM = 8
 Key = tuple[Presence, int]
 
 
@@ -85,7 +84,6 @@ class VariantRegistry:
         self._building: dict[Key, asyncio.Task[Resident]] = {}
         self._jobs: dict[Key, Future[Variant]] = {}
         self._wanted: Counter[Key] = Counter()
-        self._dropped = 0
 
     def __len__(self) -> int:
         return len(self._held)
@@ -180,7 +178,7 @@ class VariantRegistry:
         mask = await self.mask(presence, permille)
         began = time.perf_counter()
         key = (presence, permille)
-        job = self._jobs[key] = self._builders.submit(self._builder.build, mask)
+        job = self._jobs[key] = self._builders.submit(self._build_on_thread, mask)
         try:
             variant = await asyncio.wrap_future(job)
         finally:
@@ -192,6 +190,13 @@ class VariantRegistry:
         logger.debug("built %s of %s at %d, %.3f s", presence.hex, self.name, permille, took)
         self._keep(presence, permille, built)
         return built
+
+    def _build_on_thread(self, mask: Mask) -> Variant:
+        try:
+            return self._builder.build(mask)
+        finally:
+            if self._shown:  # before that the loader sees to it, once for all
+                give_back_free_pages()
 
     def _keep(self, presence: Presence, permille: int, built: Resident) -> None:
         while len(self._held) >= self.limit:
@@ -207,6 +212,3 @@ class VariantRegistry:
             self._metrics.hide(old.meters)
         logger.info("dropped %s of %s at %d", presence.hex, self.name, permille)
         self.changed(presence)
-        self._dropped += 1
-        if self._dropped % _DROPS_PER_TRIM == 0:  # variants leave holes where they lay
-            self._builders.submit(give_back_free_pages)
