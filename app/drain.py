@@ -23,8 +23,17 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 logger = logging.getLogger(__name__)
 
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h; the socket module has no name for it
-_REFUSE_ALL = struct.pack("HBBI", 6, 0, 0, 0)  # struct sock_filter: BPF_RET, keep 0 bytes
-_ACCEPTING_S = 0.05
+_TCP_FLAGS, _ACK = 13, 0x10  # a byte of the header, and what every segment but the first has in it
+_REFUSE_NEW = b"".join(  # struct sock_filter, classic BPF
+    struct.pack("HBBI", *instruction)
+    for instruction in (
+        (0x30, 0, 0, _TCP_FLAGS),  # load a byte
+        (0x45, 0, 1, _ACK),  # is this bit set? If not, skip one
+        (0x06, 0, 0, 0xFFFFFFFF),  # keep all of it
+        (0x06, 0, 0, 0),  # keep nothing
+    )
+)
+_ACCEPTING_S = 0.25  # the last handshake's last segment may be as long on its way
 _LINGER_S = 0.5
 _POLL_S = 0.02
 _LAST_WORDS_S = 1.0
@@ -153,15 +162,17 @@ def is_quiet(connection: HttpToolsProtocol) -> bool:
 
 
 def refuse_connections(listener: int) -> None:
-    """Have the system ignore whoever tries to connect; it tries again, and elsewhere.
+    """Have the system ignore whoever begins to connect; it tries again, and elsewhere.
+
+    A handshake that is under way is finished: its client may think that it is connected.
 
     Args:
         listener: Descriptor of a listening socket. Elsewhere than on Linux it is left as it is.
     """
     if not sys.platform.startswith("linux"):
         return
-    program = ctypes.create_string_buffer(_REFUSE_ALL)
-    filters = struct.pack("@HP", 1, ctypes.addressof(program))  # struct sock_fprog
+    program = ctypes.create_string_buffer(_REFUSE_NEW)
+    filters = struct.pack("@HP", len(_REFUSE_NEW) // 8, ctypes.addressof(program))  # sock_fprog
     with socket.socket(fileno=os.dup(listener)) as own:
         try:
             own.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filters)
