@@ -113,7 +113,15 @@ class Pod:
         variables: dict[str, str] = {}
         for source in container.get("envFrom", []):
             variables |= maps.get(source["configMapRef"]["name"], {})
-        return variables | {e["name"]: e["value"] for e in container.get("env", [])}
+        for given in container.get("env", []):
+            told = given["value"] if "value" in given else _of_a_pod(given["valueFrom"])
+            variables[given["name"]] = told
+        return variables
+
+
+def _of_a_pod(source: dict[str, Any]) -> str:
+    """What the cluster would put in the place of a field of a pod."""
+    return {"spec.nodeName": "node-1"}[source["fieldRef"]["fieldPath"]]
 
 
 def pods(objects: list[Manifest]) -> Iterator[Pod]:

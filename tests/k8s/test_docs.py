@@ -114,6 +114,8 @@ def test_redis_lets_the_service_in_with_its_secret_and_nobody_else(
         user = redis.Redis(port=port, username="sentryfuse", password=password, protocol=2)
         assert user.set("sentryfuse:1:x", b"mask", ex=60)
         assert user.mget(["sentryfuse:1:x"]) == [b"mask"]
+        assert user.eval("return redis.call('get', KEYS[1])", 1, "sentryfuse:1:x") == b"mask"
+        assert user.info("server")["run_id"]
         with pytest.raises(redis.exceptions.NoPermissionError):
             user.flushall()
         with pytest.raises(redis.exceptions.NoPermissionError):

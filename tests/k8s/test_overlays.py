@@ -39,7 +39,7 @@ def the_service(objects: list[Manifest]) -> Pod:
 def test_every_overlay_of_the_plan_is_there() -> None:
     assert {*INSTALLS} == {
         *("single-node", "cluster", "metering", "monitoring", "autoscale", "kserve"),
-        "power-classes",
+        *("power-classes", "site-power"),
     }
 
 
@@ -92,6 +92,21 @@ def test_replicas_are_spread_share_redis_and_may_go_one_by_one(folder: str) -> N
 def test_only_the_autoscaler_says_how_many_replicas_there_are() -> None:
     assert the_service(manifests(REPLICATED)).owner["spec"]["replicas"] == 3
     assert "replicas" not in the_service(manifests("overlays/autoscale")).owner["spec"]
+
+
+def test_each_node_of_a_site_is_sure_of_its_share_under_a_name_that_stays() -> None:
+    objects = manifests("overlays/site-power")
+    pod = the_service(objects)
+    assert pod.owner["kind"] == "DaemonSet"
+    assert pod.owner["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"] == 0
+    variables = pod.settings(objects)
+    cap_w, share_w, guaranteed_w = (
+        float(variables[f"SENTRYFUSE_SITE_{name}_W"]) for name in ("CAP", "SHARE", "GUARANTEED")
+    )
+    assert Settings().idle_power_w < share_w <= guaranteed_w <= cap_w
+    assert guaranteed_w % share_w == 0
+    (name,) = (e for e in pod.spec["containers"][0]["env"] if e["name"] == "SENTRYFUSE_SITE_NODE")
+    assert name["valueFrom"]["fieldRef"]["fieldPath"] == "spec.nodeName"
 
 
 def test_each_power_class_has_watts_and_nodes_of_its_own() -> None:
