@@ -18,7 +18,7 @@ serve: .venv/serving ## Serve the bundles in models/ on PORT (8080); no torch, n
 
 test: .venv/testing .venv-kserve/ready tests/k8s/crds/node_modules ## Install what the tests need, then check and test everything
 	scripts/check
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 25
 
 check: .venv/testing ## Format, lint, types, import contracts: what CI checks
 	scripts/check

@@ -28,6 +28,7 @@ class WatchedLoader(Loader):
     """A real loader that counts, and waits or fails when told to."""
 
     read_so_far = 0
+    to_warm = 0
     broken = False
     held: asyncio.Event | None = None
 
@@ -36,6 +37,7 @@ class WatchedLoader(Loader):
         return super().read(stored)
 
     async def make_ready(self, model: ServedModel, beside: object = ()) -> None:
+        self.to_warm += 1
         if self.held is not None:
             await self.held.wait()
         if self.broken:

@@ -341,6 +341,24 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
+class SiteInfo:
+    """How the node stands among those that share a cap."""
+
+    site: str
+    node: str
+    cap_w: float
+    guaranteed_w: float
+    share_w: float
+    lent_w: float
+    lent_for_s: float
+    demand_w: float
+    pool_w: float
+    nodes: int
+    in_touch: bool
+    rounds: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Power:
     """Power of the node, and who pays for it."""
 
@@ -360,6 +378,7 @@ class Power:
     covers: Literal["node", "process"]
     faults: Mapping[str, int] = field(default_factory=dict)
     failovers: int = 0
+    site: SiteInfo | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -109,7 +109,7 @@ def run(
 
 def _reload(bench: Bench, server: Server, folder: Path, number: int, start_s: float) -> Reload:
     """Put the next version beside those that are there, and have it loaded."""
-    version, whole = str(number + 2), number % _EVERY_BAD != _EVERY_BAD - 1
+    version, whole = str(number + 2), number % _EVERY_BAD != 1
     place = folder / bench.model / version
     training = {**bench.bundle.training, "reloaded": number}
     write_bundle(replace(bench.bundle, training=training), place)

@@ -31,7 +31,7 @@ def schema_of(name: str) -> set[str]:
         "PowerSpending", "AccuracySpending", "BudgetReport", "BatchInfo", "CascadeStep",
         "ReceiptInfo", "InferAnswer", "Option", "DryRun", "Modality", "ModelSummary",
         "ListedModel", "ModelVersion",
-        "ModelDetails", "VariantInfo", "PowerInfo",
+        "ModelDetails", "VariantInfo", "PowerInfo", "SiteInfo",
     ],
 )  # fmt: skip
 def test_values_have_the_members_of_the_services_schemas(name: str) -> None:
