@@ -18,7 +18,8 @@ serve: .venv/serving ## Serve the bundles in models/ on PORT (8080); no torch, n
 
 test: .venv/testing .venv-kserve/ready tests/k8s/crds/node_modules ## Install what the tests need, then check and test everything
 	scripts/check
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 25
+	# In the order of folders: tests/unit, with its many short ones, fills up the end.
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 25
 
 check: .venv/testing ## Format, lint, types, import contracts: what CI checks
 	scripts/check
