@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -201,8 +202,15 @@ def test_under_the_nodes_cap_load_is_shed_with_the_time_to_come_back(
     # Enough for what the service itself draws, and for a few requests beside it.
     fresh = start_http(power_cap_w=3.3)
     time.sleep(3)  # getting ready takes power too: until that is over nothing is let through
-    responses = [fresh.infer(X_Latency_Budget_Ms="150") for _ in range(30)]
-    assert {r.status_code for r in responses} == {200, 429}
+    responses: list[httpx.Response] = []
+    until_s = time.monotonic() + 30
+    with ThreadPoolExecutor(max_workers=8) as threads:
+        # One at a time may just be paid for; eight at once may not, however fast the machine is.
+        while time.monotonic() < until_s and not {200, 429} <= {r.status_code for r in responses}:
+            asked = range(16)
+            responses += threads.map(lambda _: fresh.infer(X_Latency_Budget_Ms="150"), asked)
+    statuses = {r.status_code for r in responses}
+    assert {200, 429} <= statuses <= {200, 429, 504}, "504: too late on a slow machine"
     shed = next(r for r in responses if r.status_code == 429)
     assert shed.json()["reason"] == "power_cap"
     assert 1 <= int(shed.headers["retry-after"]) <= 10
