@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from app.api.routes import Companion, Parts, web_app
 from app.battery import charge_ratio
+from app.cap import Site
 from app.heartbeat import Heartbeat
 from app.hunger import Hunger
 from app.inference.catalogue import Catalogue
@@ -122,14 +123,11 @@ def create_app(
         membership=site if isinstance(site, Membership) else None,
         pace=pace,
     )
-    hunger = Hunger(service, others_w=crew.others_wanted_w if crew is not None else lambda: 0.0)
-    if isinstance(site, Membership):
-        site.demand = hunger.demand
-        site.changed = upkeep.keep_cap
+    hunger = None if site is None else _join_site(site, service, upkeep, crew)
     place = Place.alone() if crew is None else crew.place
     metrics.watch_node(partial(_read_node, service, lifecycle, link, place))
     if crew is not None:
-        _join(crew, service, lifecycle, control, hunger if site is not None else None)
+        _join(crew, service, lifecycle, control, hunger)
     admission, keys = _open_admission(settings, metrics, clock)
 
     tracer = open_tracer(settings, version=version("sentryfuse"), clock=clock)
@@ -148,6 +146,15 @@ def create_app(
             rpc=_open_rpc(settings, service, lifecycle, control, admission, tracer),
         )
     )
+
+
+def _join_site(site: Site, service: InferenceService, upkeep: Upkeep, crew: Crew | None) -> Hunger:
+    """Have a node that speaks for itself ask for what it needs, and keep what it gets."""
+    hunger = Hunger(service, others_w=crew.others_wanted_w if crew is not None else lambda: 0.0)
+    if isinstance(site, Membership):
+        site.demand = hunger.demand
+        site.changed = upkeep.keep_cap
+    return hunger
 
 
 def _open_admission(

@@ -195,4 +195,4 @@ def test_every_component_is_described() -> None:
 
 @pytest.mark.parametrize("code", SCRIPTS)
 def test_no_script_has_a_slip(code: str) -> None:
-    subprocess.run(["bash", "-n", "-c", code], check=True)
+    assert subprocess.run(["bash", "-n", "-c", code], check=False).returncode == 0

@@ -43,7 +43,7 @@ def test_for_every_alert_there_is_a_situation_of_either_kind(goes_off: bool) -> 
 
 @pytest.mark.parametrize("rule", [*RECORDINGS, *ALERTS], ids=lambda rule: rule.name)
 def test_a_rule_is_good_promql(rule: object) -> None:
-    promql_parser.parse(rule.expr)  # type: ignore[attr-defined]
+    assert promql_parser.parse(rule.expr)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
