@@ -69,9 +69,11 @@ class Site:
 def play(url: str, story: Callable[[Site], Awaitable[None]], board: Board | None = None) -> None:
     async def run() -> None:
         site = Site(url, board=board)
-        await story(site)
-        for node in site.nodes:
-            await node.close()
+        try:
+            await story(site)
+        finally:
+            for node in site.nodes:
+                await node.close()
 
     asyncio.run(run())
 
@@ -119,7 +121,7 @@ def test_with_redis_gone_the_loan_runs_out_and_comes_back_later(start_redis: Sta
         assert not first.reading().lent_for_s
         server.start()
         async with asyncio.timeout(20):
-            while "agreed" not in await site.rounds(1):  # once the breaker has closed
+            while {*await site.rounds(1)} != {"agreed"}:  # once both breakers have closed
                 await asyncio.sleep(0.05)
         await site.rounds(16)
         assert first.cap_w() == SHARE_W + POOL_W
