@@ -12,10 +12,6 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from app.api.routes import Companion, Parts, web_app
-from app.battery import charge_ratio
-from app.cap import Site
-from app.heartbeat import Heartbeat
-from app.hunger import Hunger
 from app.inference.catalogue import Catalogue
 from app.inference.control import ModelControl
 from app.inference.departures import Departures
@@ -24,11 +20,17 @@ from app.inference.loader import Loader
 from app.inference.profiles import HostProfiles
 from app.inference.pump import Pump
 from app.inference.workers import Workers
-from app.lifecycle import Lifecycle
-from app.machine import open_cap, open_frequency, open_node, shares_cores
-from app.membership import Membership
-from app.node import Node
 from app.peers import Crew, Place, Voice
+from app.power.battery import charge_ratio
+from app.power.cap import Site
+from app.power.membership import Membership
+from app.power.node import Node
+from app.power.opening import open_cap, open_frequency, open_node, shares_cores
+from app.running.heartbeat import Heartbeat
+from app.running.hunger import Hunger
+from app.running.lifecycle import Lifecycle
+from app.running.start_pace import StartPace
+from app.running.upkeep import Upkeep
 from app.scheduling.dispatch import Limits
 from app.scheduling.fair_slack import Policy
 from app.scheduling.scheduler import Scheduler
@@ -36,13 +38,11 @@ from app.security import Admission, KeyFollower, open_guard
 from app.security.rate import RateLimiter
 from app.service import InferenceService
 from app.settings import Settings, load_settings
-from app.start_pace import StartPace
 from app.storage import RedisLink, SharedProfiles
 from app.stores import open_masks, open_redis, open_site
 from app.telemetry.metrics import Metrics, NodeReading
 from app.tracing import Tracer
 from app.tracing.opening import open_tracer
-from app.upkeep import Upkeep
 from sentryfuse.errors import ConfigError
 
 _DEPARTURE_S = 60.0  # how long a request may hold a model that is served no more

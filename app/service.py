@@ -8,10 +8,17 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from app.answer import Answer, probabilities
-from app.ask import Ask
-from app.cap import CapControl
-from app.cascade import first_ratios, next_ratios
+from app.answering.answer import Answer, probabilities
+from app.answering.ask import Ask
+from app.answering.cascade import first_ratios, next_ratios
+from app.answering.outlook import Options, Outlook
+from app.answering.overhead import Overhead
+from app.answering.planning import Planner
+from app.answering.receipts import Attempt, write_receipt
+from app.answering.refusals import Refusals
+from app.answering.stay import Stay
+from app.answering.supply import Supply
+from app.answering.turnstile import Turnstile
 from app.errors import (
     BudgetError,
     ClientGoneError,
@@ -24,19 +31,12 @@ from app.inference.catalogue import Catalogue
 from app.inference.lineup import Lineup
 from app.inference.model import ServedModel
 from app.inference.pump import Outcome, Pump, Ticket
-from app.node import Node
-from app.outlook import Options, Outlook
-from app.overhead import Overhead
-from app.planning import Planner
-from app.receipts import Attempt, write_receipt
-from app.refusals import Refusals
+from app.power.cap import CapControl
+from app.power.node import Node
 from app.scheduling import Budget, Plan
 from app.scheduling.crowd import Crowd
 from app.scheduling.dispatch import Dropped, Refused
-from app.stay import Stay
-from app.supply import Supply
 from app.telemetry.metrics import Metrics
-from app.turnstile import Turnstile
 from sentryfuse.presence import Presence
 
 logger = logging.getLogger(__name__)

@@ -11,10 +11,10 @@ from typing import Any, cast
 import uvicorn
 
 from app.api.routes import Companion
-from app.drain import DrainingServer
-from app.lifecycle import Lifecycle
 from app.main import create_app
 from app.peers import Crew
+from app.running.drain import DrainingServer
+from app.running.lifecycle import Lifecycle
 from app.scheduling.fair_slack import Policy
 from app.settings import Settings
 from app.telemetry.logs import configure_logging, log_what_escapes
@@ -27,7 +27,7 @@ _TASKS_S = 5  # for what goes on when its connection is over
 
 def _stream_protocol(**how: Any) -> asyncio.Protocol:
     """Open a WebSocket; what that takes is imported when the first one is opened."""
-    from app.websocket import StreamProtocol
+    from app.wire.websocket import StreamProtocol
 
     return StreamProtocol(**how)
 

@@ -7,8 +7,8 @@ from typing import get_args
 
 from pydantic import SecretStr
 
-from app.membership import Follower, Membership
 from app.peers import Crew
+from app.power.membership import Follower, Membership
 from app.settings import Settings
 from app.site import Terms
 from app.storage import (

@@ -8,7 +8,7 @@ import orjson
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from app.lifecycle import Lifecycle
+from app.running.lifecycle import Lifecycle
 from app.service import InferenceService
 
 

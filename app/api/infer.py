@@ -11,9 +11,9 @@ from typing import Protocol
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from app.answer import Answer
+from app.answering.answer import Answer
+from app.answering.ask import Ask
 from app.api.body import RawHeaders, read_body
-from app.ask import Ask
 from app.errors import ClientGoneError
 from app.inference.model import ServedModel
 from app.inference.windows import Windows

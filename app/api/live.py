@@ -8,7 +8,7 @@ from typing import Any, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.lifecycle import Lifecycle, Phase
+from app.running.lifecycle import Lifecycle, Phase
 from app.service import InferenceService
 from app.telemetry.families import Families
 from app.telemetry.live import totals

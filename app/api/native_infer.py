@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from app.answer import Answer
+from app.answering.answer import Answer
 from app.api.body import RawHeaders, check_is_json
 from app.api.infer import Question, Written
 from app.api.readers import WindowReaders

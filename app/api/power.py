@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request
 
 from app.api import schemas
 from app.api.body import read_object
-from app.cap import CapError, Site
 from app.errors import WrongFieldError
+from app.power.cap import CapError, Site
 from app.protocol import diagnosis
 from app.scheduling.cap_schedule import ScheduleError, parse_schedule
 from app.service import InferenceService

@@ -36,8 +36,8 @@ from app.api.v2.infer import OpenDialect
 from app.api.v2.metadata import OpenMetadataApi
 from app.api.v2.repository import RepositoryApi
 from app.inference.control import ModelControl
-from app.lifecycle import Lifecycle
 from app.peers import Crew
+from app.running.lifecycle import Lifecycle
 from app.security import Admission, KeyFollower
 from app.service import InferenceService
 from app.settings import Settings

@@ -19,9 +19,9 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from types import FrameType
 
-from app.drain import refuse_connections
 from app.peers.rundir import RunDir
 from app.processes.worker import Berth, work
+from app.running.drain import refuse_connections
 from app.settings import Settings
 from app.telemetry.logs import configure_logging
 from sentryfuse.errors import ConfigError

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 import orjson
 
-from app.answer import Answer
+from app.answering.answer import Answer
 from app.errors import WrongFieldError
 from app.protocol.diagnosis import shorten
 from app.protocol.render import plan_json, receipt_json

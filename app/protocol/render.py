@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from app.answer import Answer, Receipt, Spending, variant_name
-from app.missed import why_missed
+from app.answering.answer import Answer, Receipt, Spending, variant_name
+from app.answering.missed import why_missed
 from app.scheduling import Plan, VariantCost
 from sentryfuse.presence import Presence
 from sentryfuse.variants import VariantCard

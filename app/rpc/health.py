@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from grpc_health.v1 import health_pb2
 
 from app.errors import UnknownServiceError
-from app.lifecycle import Lifecycle
 from app.rpc.call import Call, Method, answering
+from app.running.lifecycle import Lifecycle
 
 SERVICE = "grpc.health.v1.Health"
 

@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator
 from importlib.metadata import version
 
-from app.ask import Ask
+from app.answering.ask import Ask
+from app.answering.stay import Stay
 from app.errors import UnknownModelError
 from app.inference.model import ServedModel
-from app.lifecycle import Lifecycle
 from app.protocol.budgets import parse_budget, with_parameters
 from app.protocol.metadata import EXTENSIONS, SERVER_NAME, model_metadata
 from app.protocol.outputs import check_outputs, infer_response
@@ -18,8 +18,8 @@ from app.protocol.tensor_reader import TensorReader
 from app.rpc import open_inference_pb2 as pb
 from app.rpc.call import Call, Method, answering, parse
 from app.rpc.messages import infer_message, infer_request, metadata_message, parameters
+from app.running.lifecycle import Lifecycle
 from app.service import InferenceService
-from app.stay import Stay
 
 SERVICE = "inference.GRPCInferenceService"
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from app.inference.control import ModelControl
-from app.lifecycle import Lifecycle
 from app.rpc.door import Door
 from app.rpc.health import HealthRpc
 from app.rpc.inference import SERVICE, InferenceRpc
 from app.rpc.repository import RepositoryRpc
 from app.rpc.server import RpcServer
+from app.running.lifecycle import Lifecycle
 from app.security import Admission
 from app.service import InferenceService
 from app.settings import Settings

@@ -7,12 +7,12 @@ from dataclasses import asdict
 
 from app.errors import NotReadyError
 from app.inference.control import ModelControl
-from app.lifecycle import Lifecycle
 from app.protocol.repository import version_to_load, version_to_unload
 from app.rpc import open_inference_pb2 as pb
 from app.rpc.call import Call, Method, answering
 from app.rpc.inference import SERVICE
 from app.rpc.messages import parameters
+from app.running.lifecycle import Lifecycle
 
 _RETRY_S = 5.0
 

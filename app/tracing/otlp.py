@@ -20,8 +20,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from app.answer import Answer
-from app.ask import Ask
+from app.answering.answer import Answer
+from app.answering.ask import Ask
 from app.tracing.stages import answer_attributes, stages
 from app.tracing.tracer import Attributes
 

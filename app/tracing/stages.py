@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from app.answer import Answer, Receipt
+from app.answering.answer import Answer, Receipt
 from app.tracing.tracer import Attributes
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from app.answer import Answer
-from app.ask import Ask
+from app.answering.answer import Answer
+from app.answering.ask import Ask
 
 Attributes = Mapping[str, str | int | float | bool | Sequence[str]]
 

@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 
 from app.main import create_app
 from app.settings import Settings
-from app.websocket import StreamProtocol
+from app.wire.websocket import StreamProtocol
 from sentryfuse.bundle import write_bundle
 from tests.bundles import random_bundle, small_spec
 from tests.integration.http_server import write_profile

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from app.membership import Follower, Membership
+from app.power.membership import Follower, Membership
 from app.site import Terms
 from app.storage import RedisAccess, RedisLink
 from app.storage.keys import site_key

@@ -3,9 +3,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from app.answering.overhead import Overhead
 from app.errors import DeadlineError
 from app.main import create_app
-from app.overhead import Overhead
 from app.scheduling import Budget
 from app.service import InferenceService
 from app.settings import Settings

@@ -16,7 +16,7 @@ from app.api.stream.limits import StreamLimits
 from app.api.stream.session import StreamSession
 from app.api.stream.terms import Asked, StreamTerms, read_terms
 from app.errors import NotReadyError, RequestError, ShedError
-from app.lifecycle import Lifecycle
+from app.running.lifecycle import Lifecycle
 from app.service import InferenceService
 from app.settings import Settings
 from app.telemetry.streams import StreamMeters

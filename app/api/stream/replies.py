@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from app.answer import Answer
+from app.answering.answer import Answer
 from app.api.errors import problem_of
 from app.api.stream.terms import Asked, StreamTerms
 from app.errors import (

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Coroutine, Iterable
 from dataclasses import replace
 
+from app.answering.ask import Ask
 from app.api.stream import replies
 from app.api.stream.channel import (
     FAULT,
@@ -23,7 +24,6 @@ from app.api.stream.channel import (
 from app.api.stream.limits import StreamLimits
 from app.api.stream.messages import End, read_message
 from app.api.stream.terms import Asked, StreamTerms
-from app.ask import Ask
 from app.errors import RequestError, UnknownModelError, WrongFieldError
 from app.inference.model import ServedModel
 from app.inference.windows import Windows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from app.answer import Answer
+from app.answering.answer import Answer
 from app.api.body import RawHeaders
 from app.api.infer import Question, Written
 from app.api.v2.decoding import LENGTH_HEADER, Decoder

@@ -10,8 +10,8 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.api.v2 import schemas
-from app.lifecycle import Lifecycle
 from app.protocol.metadata import EXTENSIONS, SERVER_NAME, model_metadata
+from app.running.lifecycle import Lifecycle
 from app.service import InferenceService
 
 

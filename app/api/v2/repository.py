@@ -14,9 +14,9 @@ from app.api.payload import load_json
 from app.api.v2 import schemas
 from app.errors import NotReadyError, WrongFieldError
 from app.inference.control import ModelControl
-from app.lifecycle import Lifecycle
 from app.protocol import diagnosis
 from app.protocol.repository import version_to_load, version_to_unload
+from app.running.lifecycle import Lifecycle
 
 _RETRY_S = 5.0
 _VERSION = {

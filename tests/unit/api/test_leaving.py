@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from starlette.types import Message
 
+from app.answering.leaving import unless_gone
 from app.api.infer import _has_left
 from app.errors import ClientGoneError
-from app.leaving import unless_gone
 
 
 def test_whether_a_client_has_left_is_told_without_waiting() -> None:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from app.answer import Answer, Company, Receipt, Spending
+from app.answering.answer import Answer, Company, Receipt, Spending
 from app.errors import WrongFieldError
 from app.protocol.outputs import OUTPUTS, check_outputs, infer_response
 from app.protocol.tensors import BYTES, Parameter, RequestedOutput

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from app.answer import Company, Receipt, Step
+from app.answering.answer import Company, Receipt, Step
 from app.tracing import Stage, stages
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.frequency import FrequencyControl
+from app.power.frequency import FrequencyControl
 from sentryfuse.energy.cpufreq import open_cpufreq
 
 KHZ = {"cpuinfo_min_freq": 1_000_000, "cpuinfo_max_freq": 2_000_000, "scaling_max_freq": 2_000_000}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from itertools import pairwise
 from typing import Any
 
-from app.turnstile import Turnstile
+from app.answering.turnstile import Turnstile
 
 Pass = Callable[[str, float], Coroutine[Any, Any, None]]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.battery import charge_ratio
+from app.power.battery import charge_ratio
 
 
 def battery(root: Path, name: str, **files: str) -> None:

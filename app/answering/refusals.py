@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from app.ask import Ask
+from app.answering.ask import Ask
+from app.answering.outlook import Options, Outlook
 from app.errors import BudgetError, DeadlineError, NotReadyError, RequestError, ShedError
 from app.inference.lineup import Lineup
-from app.outlook import Options, Outlook
 from app.scheduling import Budget, Infeasible, plan
 from app.scheduling.dispatch import Dropped, Refused
 

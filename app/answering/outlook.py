@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from app.ask import Ask
+from app.answering.ask import Ask
+from app.answering.overhead import Overhead
 from app.inference.lineup import Lineup
-from app.overhead import Overhead
 from app.scheduling import NodeState, VariantCost
 from app.scheduling.scheduler import Scheduler
 

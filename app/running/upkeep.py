@@ -7,11 +7,11 @@ import logging
 import time
 from collections.abc import Callable
 
-from app.cap import CapControl
-from app.frequency import FrequencyControl
+from app.answering.overhead import CoreOverhead
 from app.inference.pump import Pump, Totals
-from app.node import Node
-from app.overhead import CoreOverhead
+from app.power.cap import CapControl
+from app.power.frequency import FrequencyControl
+from app.power.node import Node
 
 logger = logging.getLogger(__name__)
 

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from app.ask import Ask
+from app.answering.ask import Ask
+from app.answering.outlook import Outlook
+from app.answering.planning import Planner
+from app.answering.refusals import Refusals
 from app.errors import BudgetError, NotReadyError, RequestError, ShedError
 from app.inference.lineup import menu_of
 from app.inference.windows import Windows
-from app.outlook import Outlook
-from app.planning import Planner
-from app.refusals import Refusals
 from app.scheduling import Budget
 from app.scheduling.dispatch import Dropped, DropReason, Limits, Refused
 from app.scheduling.power_gate import PowerGate

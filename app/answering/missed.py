@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.answer import Receipt, Spending
+from app.answering.answer import Receipt, Spending
 
 
 def why_missed(receipt: Receipt) -> str | None:

@@ -6,12 +6,12 @@ from typing import cast
 
 import pytest
 
-from app.cap import CapControl
-from app.frequency import FrequencyControl
 from app.inference.pump import Pump, Totals
-from app.node import Node
+from app.power.cap import CapControl
+from app.power.frequency import FrequencyControl
+from app.power.node import Node
+from app.running.upkeep import Upkeep
 from app.scheduling.cap_schedule import parse_schedule
-from app.upkeep import Upkeep
 from sentryfuse.energy import CpuTimeMeter
 from tests.unit.clocks import Clock
 

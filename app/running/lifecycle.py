@@ -9,15 +9,15 @@ import time
 from concurrent.futures import Executor
 from typing import Literal
 
-from app.heartbeat import Heartbeat, Vitals, ailments
 from app.inference.control import ModelControl
 from app.inference.heap import give_back_free_pages
-from app.membership import Membership
 from app.peers import Crew
+from app.power.membership import Membership
+from app.running.heartbeat import Heartbeat, Vitals, ailments
+from app.running.start_pace import StartPace
+from app.running.upkeep import Upkeep
 from app.service import InferenceService
-from app.start_pace import StartPace
 from app.storage import RedisLink, TieredMaskCache
-from app.upkeep import Upkeep
 
 logger = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ import logging
 import time
 from collections.abc import Callable
 
-from app.cap import CapBoard, CapControl, Site
-from app.frequency import FrequencyControl
-from app.node import Node
+from app.power.cap import CapBoard, CapControl, Site
+from app.power.frequency import FrequencyControl
+from app.power.node import Node
 from app.scheduling.cap_schedule import parse_schedule
 from app.settings import Settings
 from sentryfuse.energy import open_meter

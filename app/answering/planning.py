@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from app.ask import Ask
+from app.answering.ask import Ask
+from app.answering.outlook import Options, Outlook
+from app.answering.refusals import Refusals
 from app.inference.ladder import with_build_time
 from app.inference.lineup import Lineup
-from app.outlook import Options, Outlook
-from app.refusals import Refusals
 from app.scheduling import Budget, Infeasible, Plan, plan
 
 

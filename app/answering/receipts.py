@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.answer import Company, Receipt, Step, spendings, variant_name
-from app.ask import Ask
+from app.answering.answer import Company, Receipt, Step, spendings, variant_name
+from app.answering.ask import Ask
 from app.inference.lineup import Lineup
 from app.inference.pump import Served
 from sentryfuse.energy import Meter

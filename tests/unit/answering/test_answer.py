@@ -3,8 +3,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.answer import Company, Receipt, Spending, Step, probabilities, spendings, variant_name
-from app.missed import why_missed
+from app.answering.answer import (
+    Company,
+    Receipt,
+    Spending,
+    Step,
+    probabilities,
+    spendings,
+    variant_name,
+)
+from app.answering.missed import why_missed
 from app.scheduling import Budget
 from sentryfuse.presence import Presence
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from app.heartbeat import Heartbeat, Vitals, ailments
+from app.running.heartbeat import Heartbeat, Vitals, ailments
 from tests.unit.clocks import Clock
 
 WELL = Vitals(loop_s=0.2, inference_s=0.0, threads_alive=True)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.node import Drawn, Node
+from app.power.node import Drawn, Node
 from app.scheduling.power_gate import PowerGate
 from sentryfuse.energy import Covers, CpuTimeMeter, ReplayMeter, Sample
 from tests.unit.clocks import Clock

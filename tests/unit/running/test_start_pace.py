@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.start_pace import StartPace
+from app.running.start_pace import StartPace
 
 
 class Node:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.cascade import first_ratios, next_ratios
+from app.answering.cascade import first_ratios, next_ratios
 from app.scheduling import Budget, NodeState
 from tests.unit.lineups import ALL, lineup
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from app.answering.outlook import Options
 from app.inference.lineup import Lineup
-from app.outlook import Options
 from app.scheduling import Budget, Infeasible, NodeState, plan
 
 

@@ -6,12 +6,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from app.ask import Ask
+from app.answering.ask import Ask
+from app.answering.leaving import unless_gone
+from app.answering.planning import Planner
 from app.inference.lineup import Lineup
 from app.inference.model import ServedModel
 from app.inference.registry import Resident, VariantRegistry
-from app.leaving import unless_gone
-from app.planning import Planner
 from sentryfuse.presence import Presence
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from app.drain import refuse_connections
+from app.running.drain import refuse_connections
 
 
 def test_who_has_connected_is_served_and_nobody_else_gets_in() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.overhead import CoreOverhead, Overhead
+from app.answering.overhead import CoreOverhead, Overhead
 
 
 def test_an_overhead_settles_on_what_is_seen() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.cap import CapControl, CapError
+from app.power.cap import CapControl, CapError
 from app.scheduling.cap_schedule import parse_schedule
 from app.scheduling.power_gate import PowerGate
 from tests.unit.clocks import Clock

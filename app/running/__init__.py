@@ -1,0 +1,1 @@
+"""From start to stop: measured, warm, alive, looked after, drained."""
