@@ -41,7 +41,7 @@ class HostProfiles:
         like: HostProfile | None = None,
         idle: bool = True,
     ) -> HostProfile:
-        """Return the profile, measuring this host for a few seconds if nobody has yet.
+        """Return the profile, measuring this host for a second or two if nobody has yet.
 
         Args:
             builder: Makes the variants that are measured.
