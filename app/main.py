@@ -78,6 +78,7 @@ def create_app(
         profiles=HostProfiles(settings.profiles, SharedProfiles(link)),
         builders=builders,
         metrics=metrics,
+        abreast=settings.workers if pace is None else 1,
         sleep=asyncio.sleep if pace is None else pace.rest,
     )
     models = Catalogue()

@@ -106,6 +106,15 @@ ALERTS = (
         "Redis gave no usable answers. Requests do not fail, but masks are not shared.",
     ),
     Alert(
+        "SentryFuseSiteOutOfTouch",
+        "max_over_time(sentryfuse_site_in_touch[1m]) == 0",
+        "2m",
+        "warning",
+        "{{ $labels.instance }} is out of touch with its site",
+        "It could not agree on the site's ledger: it keeps to its guaranteed share, and is lent "
+        "nothing.",
+    ),
+    Alert(
         "SentryFuseQueueGrowing",
         "min_over_time(sentryfuse_queue_depth[2m]) > 10 and deriv(sentryfuse_queue_depth[2m]) > 0",
         "1m",

@@ -65,6 +65,7 @@ def _meter(quality: str) -> Series:
 
 
 _READY, _QUEUE = "sentryfuse_ready", "sentryfuse_queue_depth"
+_IN_TOUCH = "sentryfuse_site_in_touch"
 _BREAKER, _FAILOVERS = "sentryfuse_redis_breaker_open", "sentryfuse_meter_failovers_total"
 
 CASES = (
@@ -92,6 +93,10 @@ CASES = (
         {_BREAKER: " ".join(["1 0"] * 45)},
     ),
     Case("SentryFuseRedisBreakerOpen", "for a minute", False, {_BREAKER: "0x75 1x3 0x10"}),
+    Case("SentryFuseSiteOutOfTouch", "Redis is gone", True, {_IN_TOUCH: "1x40 0x60"}),
+    Case("SentryFuseSiteOutOfTouch", "in touch", False, {_IN_TOUCH: "1x80"}),
+    Case("SentryFuseSiteOutOfTouch", "for a minute", False, {_IN_TOUCH: "1x75 0x3 1x10"}),
+    Case("SentryFuseSiteOutOfTouch", "contention", False, {_IN_TOUCH: " ".join(["1 0"] * 45)}),
     Case("SentryFuseQueueGrowing", "two in each step", True, {_QUEUE: "0+2x80"}),
     Case("SentryFuseQueueGrowing", "long and steady", False, {_QUEUE: "50x80"}),
     Case("SentryFuseQueueGrowing", "bursts", False, {_QUEUE: " ".join(["0 40 0 60"] * 21)}),

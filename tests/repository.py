@@ -53,6 +53,7 @@ class Repository:
         newest: Versions of each model that are served.
         deadline_s: Of a load.
         departure_s: After which who holds a model that is served no more is not waited for.
+        abreast: Variants that are built at once while nothing is served.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Repository:
         newest: int = 1,
         deadline_s: float = 60.0,
         departure_s: float = 60.0,
+        abreast: int = 1,
     ) -> None:
         self.root = folder / "models"
         self.root.mkdir()
@@ -77,6 +79,7 @@ class Repository:
             profiles=HostProfiles(folder / "profiles", SharedProfiles(None)),
             builders=self.builders,
             metrics=self.metrics,
+            abreast=abreast,
             sleep=self._rest,
         )
         self.departures = Departures(deadline_s=departure_s)

@@ -5,25 +5,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import Executor
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import product
+from typing import TypeVar
 
 from app.inference.heap import weights_apart
 from app.inference.model import ServedModel
 from app.inference.profiles import HostProfiles
-from app.inference.registry import VariantRegistry
+from app.inference.registry import Resident, VariantRegistry
 from app.inference.rehearsal import rehearse
 from app.inference.repository import Stored
 from app.settings import Settings
 from app.storage import MaskKey, TieredMaskCache
 from app.telemetry.metrics import Metrics
 from sentryfuse.bundle import read_bundle
+from sentryfuse.presence import Presence
 from sentryfuse.variants import HostProfile, VariantBuilder
 
 logger = logging.getLogger(__name__)
+
+_Item = TypeVar("_Item")
 
 _REST = (
     2.0  # beside requests: after each step so many times as long, which leaves a third of a core
@@ -39,6 +44,8 @@ class Loader:
         profiles: Where host profiles come from.
         builders: Threads that measure and build.
         metrics: Told of variants once their model is served.
+        abreast: How many variants are built at once where no model is served yet: one for each
+            core, since nobody else needs them.
         sleep: Waits so many seconds.
     """
 
@@ -50,6 +57,7 @@ class Loader:
         profiles: HostProfiles,
         builders: Executor,
         metrics: Metrics,
+        abreast: int = 1,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._settings = settings
@@ -57,6 +65,7 @@ class Loader:
         self._profiles = profiles
         self._builders = builders
         self._metrics = metrics
+        self._abreast = abreast
         self._sleep = sleep
 
     def read(self, stored: Stored) -> ServedModel:
@@ -101,8 +110,8 @@ class Loader:
             idle=alone,
         )
         try:
-            with weights_apart():
-                await self._warm(model, rest=0.0 if alone else _REST)
+            with self._threads(alone=alone) as threads:
+                await self._warm(model, threads, alone=alone)
             model.warm = True
         finally:
             if not model.warm:
@@ -115,7 +124,19 @@ class Loader:
             time.perf_counter() - began_s,
         )
 
-    async def _warm(self, model: ServedModel, *, rest: float) -> None:
+    @contextmanager
+    def _threads(self, *, alone: bool) -> Iterator[Executor]:
+        """Threads that build: more than one only for as long as nothing is served."""
+        if not alone or self._abreast == 1:
+            yield self._builders
+            return
+        threads = ThreadPoolExecutor(self._abreast, thread_name_prefix="warm")
+        try:
+            yield threads
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)  # the event loop waits for nobody
+
+    async def _warm(self, model: ServedModel, threads: Executor, *, alone: bool) -> None:
         keys = model.warm_keys()
         presences = tuple(dict.fromkeys(presence for presence, _ in keys))
         units, digest = model.builder.inventory.num_units, model.bundle.digest
@@ -123,24 +144,44 @@ class Loader:
             MaskKey(digest, p, permille, units)
             for p, permille in product(presences, model.permilles)
         )
-        for presence, permille in keys:
-            began_s = time.perf_counter()
-            await model.registry.get(presence, permille)
-            await self._sleep(rest * (time.perf_counter() - began_s))
+
+        async def build(key: tuple[Presence, int]) -> None:
+            await model.registry.get(*key, threads)
+
+        async def run(resident: Resident) -> None:
+            rehearsal = partial(
+                rehearse,
+                [resident.variant],
+                model.spec,
+                most_windows=self._settings.batch_windows,
+            )
+            await asyncio.get_running_loop().run_in_executor(threads, rehearsal)
+
+        with weights_apart():
+            await self._each(keys, build, alone=alone)
         for presence in presences:
             await model.lineup(presence)
-        for resident in model.registry:
-            began_s = time.perf_counter()
-            await asyncio.get_running_loop().run_in_executor(
-                self._builders,
-                partial(
-                    rehearse,
-                    [resident.variant],
-                    model.spec,
-                    most_windows=self._settings.batch_windows,
-                ),
-            )
-            await self._sleep(rest * (time.perf_counter() - began_s))
+        await self._each(model.registry, run, alone=alone)
+
+    async def _each(
+        self, items: Iterable[_Item], step: Callable[[_Item], Awaitable[None]], *, alone: bool
+    ) -> None:
+        """Take a step for each item: beside requests with a rest after each, else abreast."""
+        left = iter(items)
+
+        async def work() -> None:
+            for item in left:
+                began_s = time.perf_counter()
+                await step(item)
+                took_s = time.perf_counter() - began_s
+                await self._sleep(0.0 if alone else _REST * took_s)
+
+        hands = [asyncio.create_task(work()) for _ in range(self._abreast if alone else 1)]
+        try:
+            await asyncio.gather(*hands)
+        finally:
+            for hand in hands:
+                hand.cancel()
 
 
 def _profile_of_a_twin(model: ServedModel, others: Iterable[ServedModel]) -> HostProfile | None:

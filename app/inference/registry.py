@@ -105,10 +105,17 @@ class VariantRegistry:
             self._held.move_to_end((presence, permille))
         return held
 
-    async def get(self, presence: Presence, permille: int) -> Resident:
+    async def get(
+        self, presence: Presence, permille: int, builders: Executor | None = None
+    ) -> Resident:
         """Return a variant, building it first if need be; concurrent callers share one build.
 
         When all of them have been cancelled and its turn has not come, it is not built.
+
+        Args:
+            presence: Which modalities it is for.
+            permille: Pruning ratio in thousandths.
+            builders: Threads that build in the place of the usual ones.
         """
         held = self.find(presence, permille)
         if held is not None:
@@ -116,7 +123,7 @@ class VariantRegistry:
         key = (presence, permille)
         task = self._building.get(key)
         if task is None:
-            task = asyncio.create_task(self._build(presence, permille))
+            task = asyncio.create_task(self._build(presence, permille, builders))
             self._building[key] = task
         self._wanted[key] += 1
         try:
@@ -167,18 +174,20 @@ class VariantRegistry:
         key = MaskKey(bundle.digest, presence, permille, self._builder.inventory.num_units)
         return await self._masks.get_or_compute(key, lambda: self._builder.mask(presence, ratio))
 
-    async def _build(self, presence: Presence, permille: int) -> Resident:
+    async def _build(
+        self, presence: Presence, permille: int, builders: Executor | None
+    ) -> Resident:
         try:
-            return await self._built(presence, permille)
+            return await self._built(presence, permille, builders or self._builders)
         finally:
             if self._building.get((presence, permille)) is asyncio.current_task():
                 del self._building[presence, permille]
 
-    async def _built(self, presence: Presence, permille: int) -> Resident:
+    async def _built(self, presence: Presence, permille: int, builders: Executor) -> Resident:
         mask = await self.mask(presence, permille)
         began = time.perf_counter()
         key = (presence, permille)
-        job = self._jobs[key] = self._builders.submit(self._build_on_thread, mask)
+        job = self._jobs[key] = builders.submit(self._build_on_thread, mask)
         try:
             variant = await asyncio.wrap_future(job)
         finally:

@@ -164,6 +164,8 @@ class Lifecycle:
             logger.exception("could not get ready")
             self._phase = "failed"
             return
+        finally:
+            gc.enable()
         if self._pace is not None:
             self._pace.over = True
         # What is here now stays: no collection needs to look at it again.

@@ -30,7 +30,13 @@ from sentryfuse.bundle import Bundle
 RECORD = "dashboards"
 _FOLDER = Path(__file__).parents[2] / "docker/prometheus"
 RULES = (_FOLDER / "rules.yml", _FOLDER / "alerts.yml")
-SETTINGS: dict[str, Any] = {"warm_all": False, "power_cap_w": 20}
+SETTINGS: dict[str, Any] = {
+    "warm_all": False,
+    "power_cap_w": 20,
+    "site_cap_w": 40,
+    "site_share_w": 20,
+    "site_guaranteed_w": 20,
+}
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 _BUDGETS: tuple[dict[str, str], ...] = (
     {"traceparent": f"00-{TRACE_ID}-00f067aa0ba902b7-01"},
@@ -65,7 +71,7 @@ class Asked:
 
 
 def run(bench: Bench, *, seconds: float = 20.0, rate_hz: float = 20.0) -> Record:
-    """Put a service with a power cap and Redis under a small load, and ask Prometheus everything.
+    """Put a service with cap, site and Redis under a small load, and ask Prometheus everything.
 
     Args:
         bench: Where.

@@ -211,6 +211,82 @@ _REQUESTS = Row(
     ),
 )
 
+_IN_A_SITE = "sentryfuse_node_power_watts{@} and on (job, instance) sentryfuse_site_cap_watts{@}"
+
+_SITE = Row(
+    "Site: one power cap for several nodes; empty without one",
+    (
+        Chart(
+            "Site's power against its cap",
+            "Power of all nodes that share the site's power, and the cap that they keep under "
+            "together.",
+            "watt",
+            (
+                Query(f"sum({_IN_A_SITE})", "all nodes"),
+                Query("max(sentryfuse_site_cap_watts{@})", "cap"),
+            ),
+        ),
+        Chart(
+            "What nodes may use, and what they want",
+            "A node's guaranteed share and what it was lent on top; what it would draw without any "
+            "cap.",
+            "watt",
+            (
+                Query(
+                    "sum by (instance) (sentryfuse_site_share_watts{@}"
+                    " + sentryfuse_site_lent_watts{@})",
+                    "{{instance}} may",
+                ),
+                Query(
+                    "sum by (instance) (sentryfuse_site_demand_watts{@})",
+                    "{{instance}} wants",
+                ),
+            ),
+        ),
+        Chart(
+            "Lent, of what can be lent",
+            "Power lent above the guaranteed shares, by node, and the pool that it comes from. "
+            "The pool is 0 if more nodes report than the cap has shares for.",
+            "watt",
+            (
+                Query("sum by (instance) (sentryfuse_site_lent_watts{@})", "{{instance}}"),
+                Query("min(sentryfuse_site_pool_watts{@})", "pool"),
+            ),
+        ),
+        Chart(
+            "In touch with the site",
+            "0 while a node can't agree on the site's ledger: its loan runs out, and it keeps to "
+            "its guaranteed share.",
+            "short",
+            (Query("min by (instance) (sentryfuse_site_in_touch{@})", "{{instance}}"),),
+            most=1.0,
+        ),
+        Chart(
+            "Rounds by outcome",
+            "Attempts in each second to agree on the ledger: agreed; contended, others wrote "
+            "first; unavailable, Redis gave no usable answer; newer, another release's ledger.",
+            "cps",
+            (
+                Query(
+                    "sum by (outcome) (rate(sentryfuse_site_rounds_total{@}[$__rate_interval]))",
+                    "{{outcome}}",
+                ),
+            ),
+            "stacked",
+        ),
+        Chart(
+            "Nodes heard of",
+            "Nodes of the site, as the one that heard of fewest and the one that heard of most "
+            "see it.",
+            "short",
+            (
+                Query("min(sentryfuse_site_nodes{@})", "fewest"),
+                Query("max(sentryfuse_site_nodes{@})", "most"),
+            ),
+        ),
+    ),
+)
+
 _PROCESSES = Row(
     "Processes",
     (
@@ -244,6 +320,6 @@ _PROCESSES = Row(
 FLEET = Board(
     uid="sentryfuse-fleet",
     title="SentryFuse: fleet",
-    text="All nodes: power against cap, requests, missed budgets.",
-    rows=(_NOW, _POWER, _REQUESTS, _PROCESSES),
+    text="All nodes: power against cap, the site that they share, requests, missed budgets.",
+    rows=(_NOW, _POWER, _SITE, _REQUESTS, _PROCESSES),
 )

@@ -10,6 +10,7 @@ only. Norms, activations, softmax and additions are not counted, as in the liter
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -41,8 +42,23 @@ def layout_of(spec: ModelSpec) -> Layout:
     return LAYOUTS[kind](spec)
 
 
+_MOST_PRESENCES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What is the same for every mask of one presence."""
+
+    active: BoolArray
+    unit_flops: FloatArray
+    macs: int
+    parameters: int
+    tokens: tuple[int, ...]
+    """That each layer sees."""
+
+
 class Inventory:
-    """Units of a model and their costs.
+    """Units of a model and their costs; any number of threads may share it.
 
     Args:
         spec: The unpruned model.
@@ -53,6 +69,8 @@ class Inventory:
         layout = layout_of(spec)
         self.layers, self._parts = layout.layers, layout.parts
         self._by_name = {layer.name: layer for layer in self.layers}
+        self._facts: dict[Presence, _Facts] = {}
+        """Of the presences that were asked for last: each is asked for once for every ratio."""
 
     @property
     def num_units(self) -> int:
@@ -79,10 +97,7 @@ class Inventory:
 
     def active(self, presence: Presence) -> BoolArray:
         """Which units exist for this presence, ``[num_units]``."""
-        active = np.zeros(self.num_units, dtype=np.bool_)
-        for layer in self.layers:
-            active[layer.units] = self.tokens(layer, presence) > 0
-        return active
+        return self._facts_of(presence).active.copy()
 
     def unit_flops(self, presence: Presence) -> FloatArray:
         """FLOPs that disappear with each unit alone, ``[num_units]``; 0 for absent modalities.
@@ -90,18 +105,7 @@ class Inventory:
         A head's key/value projection is shared by its group and is not the head's own cost: it
         is saved on top when the whole group goes (:meth:`cost` counts that).
         """
-        flops = np.zeros(self.num_units)
-        backbone = self.spec.backbone
-        for layer in self.layers:
-            tokens = self.tokens(layer, presence)
-            if layer.kind == "head":
-                queries = backbone.active_queries(tokens) if tokens else 0
-                projections = 2 * tokens * backbone.embed_dim * backbone.head_dim
-                attention = 2 * queries * tokens * backbone.head_dim
-                flops[layer.units] = 2 * (projections + attention + self._probe_macs(tokens))
-            else:
-                flops[layer.units] = 2 * 2 * tokens * backbone.embed_dim
-        return flops
+        return self._facts_of(presence).unit_flops.copy()
 
     def cost(self, presence: Presence, keep: BoolArray) -> Cost:
         """Total FLOPs and parameters of the sliced model, encoders of absent modalities left out.
@@ -115,23 +119,56 @@ class Inventory:
         """
         if keep.shape != (self.num_units,):
             raise MaskMismatchError(f"mask must have {self.num_units} units, got {keep.shape}")
-        kept = keep & self.active(presence)
-        macs = sum(part.macs * part.rows.count(presence) for part in self._parts)
-        parameters = sum(part.parameters(presence) for part in self._parts)
+        facts = self._facts_of(presence)
+        kept = keep & facts.active
+        macs, parameters = facts.macs, facts.parameters
         backbone = self.spec.backbone
         d = backbone.embed_dim
-        for layer in self.layers:
+        for layer, tokens in zip(self.layers, facts.tokens, strict=True):
             count = int(kept[layer.units].sum())
             if layer.kind == "head":
                 groups = int(kept[layer.units].reshape(-1, layer.group).any(axis=1).sum())
                 width = count * backbone.head_dim
                 kv_width = 2 * groups * backbone.head_dim
-                macs += self.tokens(layer, presence) * d * kv_width
+                macs += tokens * d * kv_width
                 parameters += d * (2 * width + kv_width) + width + kv_width
             else:
                 parameters += count * (2 * d + 1)
-        unit_flops = self.unit_flops(presence)[kept].sum()
+        unit_flops = facts.unit_flops[kept].sum()
         return Cost(flops=2 * macs + int(unit_flops), parameters=parameters)
+
+    def _facts_of(self, presence: Presence) -> _Facts:
+        facts = self._facts.get(presence)
+        if facts is None:
+            if len(self._facts) >= _MOST_PRESENCES:
+                self._facts.clear()
+            facts = self._facts[presence] = self._work_out(presence)
+        return facts
+
+    def _work_out(self, presence: Presence) -> _Facts:
+        tokens = tuple(self.tokens(layer, presence) for layer in self.layers)
+        active = np.zeros(self.num_units, dtype=np.bool_)
+        flops = np.zeros(self.num_units)
+        for layer, seen in zip(self.layers, tokens, strict=True):
+            active[layer.units] = seen > 0
+            flops[layer.units] = self._flops_of_one(layer, seen)
+        return _Facts(
+            active,
+            flops,
+            macs=sum(part.macs * part.rows.count(presence) for part in self._parts),
+            parameters=sum(part.parameters(presence) for part in self._parts),
+            tokens=tokens,
+        )
+
+    def _flops_of_one(self, layer: UnitLayer, tokens: int) -> int:
+        """FLOPs of one unit of a layer that sees so many tokens."""
+        backbone = self.spec.backbone
+        if layer.kind == "channel":
+            return 2 * 2 * tokens * backbone.embed_dim
+        queries = backbone.active_queries(tokens) if tokens else 0
+        projections = 2 * tokens * backbone.embed_dim * backbone.head_dim
+        attention = 2 * queries * tokens * backbone.head_dim
+        return 2 * (projections + attention + self._probe_macs(tokens))
 
     def _probe_macs(self, tokens: int) -> int:
         """Multiply-accumulates of one head's query probe in a sparse layer (0 if dense)."""

@@ -27,6 +27,10 @@ class GraphFamily(Protocol):
         """Return the serialised graph of the model that a mask leaves."""
         ...
 
+    def size(self, mask: Mask) -> int:
+        """Return the size of that graph in bytes."""
+        ...
+
 
 class VariantBuilder:
     """Makes masks and variants of one bundle; any number of threads may share it.
@@ -108,7 +112,7 @@ class VariantBuilder:
             active = self.inventory.active(presence)
             dense = np.array_equal(mask.keep, active)
             self._dense_bytes[presence] = (
-                size if dense else len(self._graphs.write(Mask(presence, 0, active)))
+                size if dense else self._graphs.size(Mask(presence, 0, active))
             )
         return self._dense_bytes[presence]
 

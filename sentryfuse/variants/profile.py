@@ -20,7 +20,7 @@ from sentryfuse.variants.cost_grid import CostGrid, interpolate
 from sentryfuse.variants.host import host_fingerprint
 from sentryfuse.variants.variant import Variant
 
-_WARM_UP_RUNS = 3
+_FEWEST_RUNS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +140,7 @@ def profile_host(
     permilles: Sequence[int],
     batches: Sequence[int] = (1, 4, 16),
     repeats: int = 20,
+    enough_s: float = math.inf,
     progress: Callable[[int, int], None] | None = None,
 ) -> HostProfile:
     """Measure this host, in seconds: all modalities, and the first one alone.
@@ -152,6 +153,8 @@ def profile_host(
         permilles: Pruning ratios to measure, in thousandths.
         batches: Batch sizes to measure.
         repeats: Runs for each figure.
+        enough_s: Of runs for one figure; then, and after five, there are no more. What disturbs
+            a host for a moment is a small part of a long run.
         progress: Called with the number of variants measured and to measure.
     """
     size = len(builder.bundle.spec.modalities)
@@ -162,21 +165,26 @@ def profile_host(
         if progress is not None:
             progress(done, len(plan))
         variant = builder.build(builder.mask(presence, permille / 1000))
-        samples += [_measure(variant, builder.bundle.spec, batch, repeats) for batch in batches]
+        samples += [
+            _measure(variant, builder.bundle.spec, batch, repeats, enough_s) for batch in batches
+        ]
     if progress is not None:
         progress(len(plan), len(plan))
     return HostProfile(host_fingerprint(), builder.bundle.digest, tuple(samples))
 
 
-def _measure(variant: Variant, spec: ModelSpec, batch: int, repeats: int) -> ProfileSample:
+def _measure(
+    variant: Variant, spec: ModelSpec, batch: int, repeats: int, enough_s: float
+) -> ProfileSample:
     windows = {
         m.name: np.ones((batch, m.length, m.channels), dtype=np.float32)
         for m in (spec.modalities[i] for i in variant.card.presence)
     }
-    for _ in range(_WARM_UP_RUNS):
-        variant.run(windows)
-    latency_s, cpu_s = [], []
-    for _ in range(repeats):
+    variant.run(windows)
+    latency_s: list[float] = []
+    cpu_s: list[float] = []
+    fewest = min(repeats, _FEWEST_RUNS)
+    while len(latency_s) < fewest or (len(latency_s) < repeats and sum(latency_s) < enough_s):
         cpu_started, started = time.process_time(), time.perf_counter()
         variant.run(windows)
         latency_s.append(time.perf_counter() - started)

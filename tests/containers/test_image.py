@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 
 import pytest
 
@@ -40,6 +42,16 @@ def test_it_has_no_torch_and_nothing_that_installs(container: Container) -> None
     torch, pip, redis = container.run("python3", "-c", look).split(" ", 2)
     assert torch == pip == "None"
     assert redis.startswith("ModuleSpec")
+
+
+def test_its_labels_say_what_it_is_and_what_it_stands_on(image: str) -> None:
+    shown = podman("image", "inspect", "--format", "{{json .Config.Labels}}", image)
+    labels = {
+        key.removeprefix("org.opencontainers.image."): v for key, v in json.loads(shown).items()
+    }
+    assert {"title", "description", "source", "documentation", "revision"} <= labels.keys()
+    assert labels["version"] == version("sentryfuse")
+    assert labels["base.name"] == "docker.io/library/python:3.11-slim-bookworm"
 
 
 def test_it_answers_with_the_shipped_model(container: Container) -> None:

@@ -16,6 +16,7 @@ from sentryfuse.variants.graphs.embedding import Embedding, write_summaries
 from sentryfuse.variants.graphs.encoder import encode, encoder_ends, encoder_streams
 from sentryfuse.variants.graphs.linear import Array, Linear, Weights
 from sentryfuse.variants.graphs.stream import Stream, turn_stream
+from sentryfuse.variants.graphs.writer import Part
 
 OUTPUT = "model.logits"
 
@@ -56,6 +57,13 @@ class BackboneGraphs(ABC):
         Its inputs are raw windows ``[batch, length, channels]`` named after the modalities that
         are present; its output is ``[batch, classes]``.
         """
+        return b"".join(self._parts(mask))
+
+    def size(self, mask: Mask) -> int:
+        """Return how many bytes :meth:`write` would, without putting them together."""
+        return sum(map(len, self._parts(mask)))
+
+    def _parts(self, mask: Mask) -> list[Part]:
         draft = Draft(self.spec, self._inventory, self.weights, mask)
         embeddings = [self._embeddings[i] for i in mask.presence]
         encoded, offsets = _encode_all(draft, embeddings)

@@ -1,4 +1,9 @@
-"""Write an ONNX graph: name the tensors, collect nodes and constants, serialise."""
+"""Write an ONNX graph: name the tensors, collect nodes and constants, serialise.
+
+Weights are most of a graph, so they go past protobuf, which would copy them five times: a
+message is its fields one behind the other, each with its number and length, and the fields of
+a repeated one may stand anywhere (protobuf.dev, Encoding).
+"""
 
 from __future__ import annotations
 
@@ -14,8 +19,10 @@ from sentryfuse.variants.graphs.linear import Array, Linear
 OPSET = 23
 # The intermediate representation that came with opset 23; older engines refuse newer ones.
 IR_VERSION = 11
+_LENGTH_DELIMITED = 2  # protobuf's wire type of strings, bytes and messages
 
 Attribute = int | float | str | Sequence[int]
+Part = bytes | memoryview
 
 
 class GraphWriter:
@@ -27,7 +34,8 @@ class GraphWriter:
     def __init__(self) -> None:
         self._inputs: list[onnx.ValueInfoProto] = []
         self._nodes: list[onnx.NodeProto] = []
-        self._constants: list[onnx.TensorProto] = []
+        self._constants: list[Part] = []
+        self._num_constants = 0
         self._integers: dict[tuple[int, ...], str] = {}
 
     def input(self, name: str, shape: Sequence[int]) -> str:
@@ -69,8 +77,8 @@ class GraphWriter:
         weight, bias = self.constant(map_.weight), self.constant(map_.bias)
         return self.node("Gemm", x, weight, bias, transB=1)
 
-    def serialise(self, output: str, *, name: str, shape: Sequence[int]) -> bytes:
-        """Return the model's bytes.
+    def serialise(self, output: str, *, name: str, shape: Sequence[int]) -> list[Part]:
+        """Return the model's bytes, in parts that are to be joined.
 
         Args:
             output: Tensor to give out.
@@ -83,27 +91,40 @@ class GraphWriter:
             name="sentryfuse",
             input=self._inputs,
             node=self._nodes,
-            initializer=self._constants,
             output=[self._value(name, shape)],
         )
         model = onnx.ModelProto(
             ir_version=IR_VERSION,
             producer_name="sentryfuse",
-            graph=graph,
             opset_import=[onnx.OperatorSetIdProto(domain="", version=OPSET)],
         )
-        data: bytes = model.SerializeToString()
-        return data
+        parts = [graph.SerializeToString(), *self._constants]
+        head = _head(onnx.ModelProto.GRAPH_FIELD_NUMBER, sum(map(len, parts)))
+        return [model.SerializeToString(), head, *parts]
 
     def _value(self, name: str, shape: Sequence[int]) -> onnx.ValueInfoProto:
         float32 = onnx.TensorProto.FLOAT
         return helper.make_tensor_value_info(name, float32, ["batch", *shape])
 
     def _store(self, array: NDArray[np.generic], data_type: int) -> str:
-        name = f"constant.{len(self._constants)}"
-        self._constants.append(
-            onnx.TensorProto(
-                name=name, dims=array.shape, data_type=data_type, raw_data=array.tobytes()
-            )
+        name = f"constant.{self._num_constants}"
+        self._num_constants += 1
+        about = onnx.TensorProto(name=name, dims=array.shape, data_type=data_type)
+        values = array.reshape(-1).view(np.uint8).data
+        tensor = about.SerializeToString() + _head(
+            onnx.TensorProto.RAW_DATA_FIELD_NUMBER, len(values)
         )
+        head = _head(onnx.GraphProto.INITIALIZER_FIELD_NUMBER, len(tensor) + len(values))
+        self._constants += [head + tensor, values]
         return name
+
+
+def _head(field: int, length: int) -> bytes:
+    """Return what stands before a field of so many bytes: its number and wire type, its length."""
+    numbers, head = (field << 3 | _LENGTH_DELIMITED, length), bytearray()
+    for number in numbers:
+        while number > 0x7F:
+            head.append(number & 0x7F | 0x80)
+            number >>= 7
+        head.append(number)
+    return bytes(head)

@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
+from collections import Counter
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from app.errors import UnknownModelError, UnusableModelError
+from app.inference.registry import VariantRegistry
 from sentryfuse.errors import BundleError, ConfigError
 from sentryfuse.presence import Presence
+from sentryfuse.pruning import Mask
+from sentryfuse.variants import Variant
 from tests.repository import SPEC, Repository, play
 from tests.scrapes import scraped
 
@@ -128,6 +133,52 @@ def test_what_is_loaded_beside_requests_leaves_them_most_of_the_time(tmp_path: P
         assert min(r.rests) > 0
 
     play(Repository(tmp_path), scenario)
+
+
+def test_variants_are_built_abreast_until_something_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once, most = Counter[str](), Counter[str]()
+    build, together = VariantRegistry._build_on_thread, Barrier(2)
+
+    def watched(registry: VariantRegistry, mask: Mask) -> Variant:
+        version = registry._owner.version
+        at_once[version] += 1
+        most[version] = max(most[version], at_once[version])
+        if version == "1":
+            together.wait(timeout=30.0)  # nobody comes out alone
+        variant = build(registry, mask)
+        at_once[version] -= 1
+        return variant
+
+    monkeypatch.setattr(VariantRegistry, "_build_on_thread", watched)
+
+    async def scenario(r: Repository) -> None:
+        r.store("a", "1")
+        await started(r)
+        r.store("a", "2", seed=1)
+        await r.control.load("a")
+
+    play(Repository(tmp_path, abreast=2), scenario)
+
+    assert most == {"1": 2, "2": 1}
+
+
+def test_a_bundle_that_cannot_run_is_refused_where_variants_are_built_abreast(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise BundleError("answers no finite numbers")
+
+    monkeypatch.setattr("app.inference.loader.rehearse", broken)
+
+    async def scenario(r: Repository) -> None:
+        r.store("a", "1")
+        r.control.read()
+        with pytest.raises(BundleError, match="answers no finite numbers"):
+            await r.control.start()
+
+    play(Repository(tmp_path, abreast=2), scenario)
 
 
 def test_new_bytes_under_an_old_version_are_served_once_loaded(tmp_path: Path) -> None:

@@ -21,9 +21,11 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     calls: list[tuple[int, ...]] = []
     measure = profiles.profile_host
 
-    def counted(builder: VariantBuilder, *, permilles: tuple[int, ...]) -> HostProfile:
+    def counted(
+        builder: VariantBuilder, *, permilles: tuple[int, ...], enough_s: float
+    ) -> HostProfile:
         calls.append(permilles)
-        return measure(builder, permilles=permilles, batches=(1, 2), repeats=2)
+        return measure(builder, permilles=permilles, batches=(1, 2), repeats=2, enough_s=enough_s)
 
     monkeypatch.setattr(profiles, "profile_host", counted)
     return calls

@@ -1,6 +1,9 @@
 import json
+from collections import Counter
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from sentryfuse.errors import ConfigError
 from sentryfuse.variants import (
@@ -10,6 +13,7 @@ from sentryfuse.variants import (
     host_fingerprint,
     profile_host,
 )
+from sentryfuse.variants.variant import Variant, Windows
 from tests.bundles import random_bundle
 
 
@@ -95,6 +99,25 @@ def test_a_measured_profile_covers_the_full_presence_and_a_single_modality() -> 
     assert steps == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
     assert profile.bundle_digest == builder.bundle.digest
     assert profile.fingerprint == host_fingerprint()
+
+
+def test_what_has_run_for_long_enough_is_run_five_times_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runs: list[int] = []
+    run = Variant.run
+
+    def counted(variant: Variant, windows: Windows) -> NDArray[np.float32]:
+        runs.append(len(next(iter(windows.values()))))
+        return run(variant, windows)
+
+    monkeypatch.setattr(Variant, "run", counted)
+    builder = VariantBuilder(random_bundle())
+
+    profile_host(builder, permilles=(0,), batches=(1, 2), repeats=8, enough_s=0.0)
+
+    warm_up = 1
+    assert Counter(runs) == {1: 2 * (warm_up + 5), 2: 2 * (warm_up + 5)}
 
 
 def test_a_host_has_one_fingerprint() -> None:
