@@ -95,10 +95,7 @@ class Inventory:
         for layer in self.layers:
             tokens = self.tokens(layer, presence)
             if layer.kind == "head":
-                queries = backbone.active_queries(tokens) if tokens else 0
-                projections = 2 * tokens * backbone.embed_dim * backbone.head_dim
-                attention = 2 * queries * tokens * backbone.head_dim
-                flops[layer.units] = 2 * (projections + attention + self._probe_macs(tokens))
+                flops[layer.units] = 2 * self._head_macs(tokens)
             else:
                 flops[layer.units] = 2 * 2 * tokens * backbone.embed_dim
         return flops
@@ -133,8 +130,17 @@ class Inventory:
         unit_flops = self.unit_flops(presence)[kept].sum()
         return Cost(flops=2 * macs + int(unit_flops), parameters=parameters)
 
-    def _probe_macs(self, tokens: int) -> int:
-        """Multiply-accumulates of one head's query probe in a sparse layer (0 if dense)."""
+    def _head_macs(self, tokens: int) -> int:
+        """Multiply-accumulates of one head: its projections, dot products and query probe."""
+        if not tokens:
+            return 0
         backbone = self.spec.backbone
-        queries = backbone.active_queries(tokens) if tokens else 0
-        return tokens * queries * backbone.head_dim if queries < tokens else 0
+        queries = backbone.active_queries(tokens)
+        projected, probed = 2 * tokens, 0
+        if queries < tokens:
+            if backbone.sparse_form == "shared":
+                projected = queries + (queries + 1)  # the mean value goes to the output as well
+            else:
+                probed = tokens * queries
+        attention = 2 * queries * tokens
+        return (projected * backbone.embed_dim + attention + probed) * backbone.head_dim
