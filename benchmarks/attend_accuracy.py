@@ -11,22 +11,29 @@ stopped. Run:
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from accuracy import RATIOS, measure, recorded
+from accuracy import recorded
 from numpy.typing import NDArray
 
+from sentryfuse.accuracy import AccuracyTable
 from sentryfuse.bench import Record
-from sentryfuse.bundle import read_bundle
+from sentryfuse.bundle import Bundle, read_bundle, write_bundle
+from sentryfuse.data.normalise import fit_normalisation
 from sentryfuse.data.splits import recommended_split
-from sentryfuse.data.windows import load_windows
+from sentryfuse.data.windows import WindowSet, load_windows
+from sentryfuse.gate import Gate
+from sentryfuse.learn.evaluate import accuracy_table
+from sentryfuse.learn.loop import Trainer
 from sentryfuse.learn.settings import Recipe
-from sentryfuse.learn.train import train_bundle
-from sentryfuse.presence import all_presences
+from sentryfuse.learn.train import model_spec, run_epochs
+from sentryfuse.presence import Presence, all_presences
+from sentryfuse.variants import VariantBuilder
 
 NEVER = 1 << 30  # tokens
 DENSE, SPARSE = "dense", "shared"
@@ -35,35 +42,79 @@ FORMS: Mapping[str, Mapping[str, int | str]] = {
     SPARSE: {"sparse_form": "shared"},
     "by_head": {"sparse_form": "by_head"},
 }
-SHOWN_RATIOS = (0.0, 0.5, 0.8)
+RATIOS = (0.0, 0.5, 0.8)
+BATCH = 8
+
+Table = dict[str, list[float]]
 
 
-def trained(form: str, seed: int, recipe: Recipe, data: Path, runs: Path) -> Path:
+def trained(form: str, seed: int, recipe: Recipe, windows: WindowSet, runs: Path) -> Path:
     """Train one bundle, unless it is there."""
     out = runs / f"{recipe.backbone.kind}-{form}-seed{seed}"
-    if not (out / "bundle" / "manifest.json").exists():
-        recipe = replace(
-            recipe,
-            backbone=replace(recipe.backbone, **FORMS[form]),  # type: ignore[arg-type]
-            training=replace(recipe.training, seed=seed),
-        )
-        train_bundle(
-            data,
-            out / "bundle",
-            recipe,
-            run_dir=out / "run",
-            resume=True,
-            on_progress=lambda p: print(form, seed, p.phase, p.done, p.message, flush=True),
-        )
+    if (out / "bundle" / "manifest.json").exists():
+        return out / "bundle"
+    recipe = replace(
+        recipe,
+        backbone=replace(recipe.backbone, **FORMS[form]),  # type: ignore[arg-type]
+        training=replace(recipe.training, seed=seed),
+    )
+    split = recommended_split(windows)
+    train = windows.of_groups(split.train)
+    normalisation = fit_normalisation(train)
+    trainer = Trainer(model_spec(windows, recipe), recipe.training, train, normalisation)
+    run_epochs(
+        trainer,
+        recipe,
+        out / "run",
+        resume=True,
+        on_progress=lambda p: print(form, seed, p.done, p.message, flush=True),
+    )
+    backbone, gate = trainer.averaged.backbone, trainer.averaged.gate.to_arrays()
+    full = Presence.full(len(windows.modalities))
+    table = accuracy_table(
+        backbone,
+        Gate.from_arrays(gate).scores,
+        windows.of_groups(split.val),
+        normalisation,
+        [full],
+        RATIOS,
+    )
+    bundle = Bundle(
+        spec=backbone.spec,
+        normalisation=normalisation,
+        weights={name: w.numpy() for name, w in backbone.state_dict().items()},
+        gate_arrays=gate,
+        simulator_arrays={},
+        accuracy=AccuracyTable(tuple(round(1000 * r) for r in RATIOS), table),
+        licence=str(windows.meta.get("source", {}).get("licence", "unknown")),
+        training={"recipe": json.loads(json.dumps(recipe.to_json()))},
+    )
+    write_bundle(bundle, out / "bundle")
     return out / "bundle"
 
 
-def validated(bundle: Path) -> NDArray[np.float64]:
-    """Accuracy on validation groups: all sensors, then the mean over presences, by ratio."""
-    read = read_bundle(bundle)
-    presences = all_presences(len(read.spec.modalities))
-    table = [[read.accuracy.expected(p, round(1000 * r)) for r in SHOWN_RATIOS] for p in presences]
-    return np.array([table[0], np.mean(table, axis=0)])
+def validated(path: Path) -> list[float]:
+    """Accuracy on validation groups with every sensor, one value for each of RATIOS."""
+    bundle = read_bundle(path)
+    return list(bundle.accuracy.rows[bundle.spec.full_presence.bits])
+
+
+def tested(path: Path, windows: WindowSet) -> Table:
+    """Accuracy with every sensor and with each one missing, by presence; a value for each ratio."""
+    builder = VariantBuilder(read_bundle(path))
+    names = builder.bundle.spec.modality_names
+    table: Table = {}
+    for presence in (*all_presences(len(names), 0), *all_presences(len(names), 1)):
+        inputs = {n: windows.arrays[n].astype(np.float32) for n in presence.names(names)}
+        table[presence.hex] = []
+        for ratio in RATIOS:
+            variant = builder.build(builder.mask(presence, ratio))
+            answers = [
+                variant.run({n: a[i : i + BATCH] for n, a in inputs.items()}).argmax(axis=1)
+                for i in range(0, len(windows), BATCH)
+            ]
+            table[presence.hex].append(float((np.concatenate(answers) == windows.label).mean()))
+    return table
 
 
 def add_accuracies(
@@ -75,14 +126,14 @@ def add_accuracies(
     }  # [seeds, presences, ratios]
     for form, rows in by_form.items():
         for name, values in [("full", rows[:, 0]), ("mean", rows.mean(axis=1))]:
-            for ratio in SHOWN_RATIOS:
+            for ratio in RATIOS:
                 samples = values[:, RATIOS.index(ratio)]
                 record.add_samples(f"{form}_{name}_rho{round(100 * ratio)}", samples, "ratio")
                 print(f"{form} {name} at {ratio}: {samples.mean():.4f} ± {_deviation(samples):.4f}")
     for form in by_form.keys() - {DENSE}:
         deltas = by_form[form] - by_form[DENSE]
         for name, values in [("full", deltas[:, 0]), ("mean", deltas.mean(axis=1))]:
-            for ratio in SHOWN_RATIOS:
+            for ratio in RATIOS:
                 samples = values[:, RATIOS.index(ratio)]
                 record.add_samples(f"delta_{form}_{name}_rho{round(100 * ratio)}", samples, "ratio")
     deltas = by_form[SPARSE] - by_form[DENSE]
@@ -112,23 +163,19 @@ def main() -> None:
     parser.add_argument("--test", action="store_true", help="once, when nothing is chosen any more")
     args = parser.parse_args()
 
-    recipe = Recipe.from_toml(args.config)
+    recipe, data = Recipe.from_toml(args.config), load_windows(args.data)
     bundles: dict[str, list[Path]] = {form: [] for form in args.forms}
     for seed in args.seeds:
         for form in args.forms:
-            bundles[form].append(trained(form, seed, recipe, args.data, args.runs))
-            full, mean = validated(bundles[form][-1])
-            print(
-                "validation", form, seed, "full", full.round(4), "mean", mean.round(4), flush=True
-            )
+            bundles[form].append(trained(form, seed, recipe, data, args.runs))
+            print("validation", form, seed, validated(bundles[form][-1]), flush=True)
     if not args.test:
         return
-    data = load_windows(args.data)
     split = recommended_split(data)
     windows = data.of_groups(split.test)
     tables = {
         form: [
-            recorded(args.runs, read_bundle(path).digest, partial(measure, path, windows, 1))
+            recorded(args.runs, read_bundle(path).digest, partial(tested, path, windows))
             for path in paths
         ]
         for form, paths in bundles.items()
@@ -144,7 +191,7 @@ def main() -> None:
         test_groups=split.test,
         windows=len(windows),
     )
-    record.add("validation", {f: [validated(p).tolist() for p in ps] for f, ps in bundles.items()})
+    record.add("validation", {f: [validated(p) for p in ps] for f, ps in bundles.items()})
     record.add("accuracy", tables)
     add_accuracies(record, tables)
     print("wrote", record.save())
