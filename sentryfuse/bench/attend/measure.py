@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from sentryfuse.accuracy import AccuracyTable
 from sentryfuse.bundle import Bundle
@@ -46,9 +47,10 @@ class Point:
     seconds: Mapping[int, Sequence[float]]
     """Per run, by batch; rounds in which all forms ran in turn."""
 
-    def ratio_to(self, other: Point, batch: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    def ratio_to(self, other: Point, batch: int) -> NDArray[np.float64]:
         """Time over another form's in the same round."""
-        return np.array(self.seconds[batch]) / np.array(other.seconds[batch])
+        ratios: NDArray[np.float64] = np.divide(self.seconds[batch], other.seconds[batch])
+        return ratios
 
 
 def sensors(shape: BackboneSpec, fusion_tokens: int) -> ModelSpec:
