@@ -16,8 +16,12 @@ from sentryfuse.presence import Presence
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
-# Dot products of fewer tokens than this are cheaper dense than sparse in the serving engine.
-SPARSE_FROM = 150
+# From this many tokens on a sparse layer is faster in the serving engine, for one window as for
+# eight; docs/attention.md.
+SPARSE_FROM = 100
+
+# Who chooses the queries that attend in a sparse layer: all its heads together, or each its own.
+SPARSE_FORMS = ("shared", "by_head")
 
 # How the Laplace gates of ``fusemoe`` are shared: one for all tokens, one for each modality over
 # common experts, or one for each modality over experts of its own.
@@ -97,6 +101,8 @@ class BackboneSpec:
     """c in u = c * ceil(ln L), the number of queries that attend in a sparse layer."""
     sparse_from: int = SPARSE_FROM
     """Layers with at least this many tokens use the sparse form, shorter ones the dense one."""
+    sparse_form: str = "shared"
+    """Who chooses the queries that attend in a sparse layer: one of ``SPARSE_FORMS``."""
     bank_tokens: int = 2
     """Tokens that stand in for an absent modality in ``flexmoe``."""
     bank_rank: int = 4
@@ -111,6 +117,10 @@ class BackboneSpec:
             raise ConfigError(
                 f"backbone.num_heads ({self.num_heads}) must be a multiple of "
                 f"num_kv_heads ({self.num_kv_heads})"
+            )
+        if self.sparse_form not in SPARSE_FORMS:
+            raise ConfigError(
+                f"backbone.sparse_form must be one of {SPARSE_FORMS}, got {self.sparse_form!r}"
             )
         if self.router not in ROUTERS:
             raise ConfigError(f"backbone.router must be one of {ROUTERS}, got {self.router!r}")
@@ -221,7 +231,8 @@ class ModelSpec:
                     ModalitySpec(**{**m, "channel_names": tuple(m.get("channel_names", ()))})
                     for m in data["modalities"]
                 ),
-                backbone=BackboneSpec(**data["backbone"]),
+                # Specs from before there was a choice say nothing of the form.
+                backbone=BackboneSpec(**{"sparse_form": "by_head", **data["backbone"]}),
                 gate_hidden_dim=data["gate_hidden_dim"],
             )
         except (KeyError, TypeError, AttributeError) as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sentryfuse.cli import grid
+from sentryfuse.cli import attend, grid
 from sentryfuse.cli.options import AsJson, Quiet, epilog
 from sentryfuse.cli.screen import Screen
 from sentryfuse.errors import ConfigError
@@ -27,6 +27,7 @@ app = typer.Typer(
         "sentryfuse bench policies --trace bursts-8 --policy fair-price --policy slackfit",
         "sentryfuse bench policies --plot docs/figures",
         "sentryfuse bench grid --config configs/bench/paper144.toml",
+        "sentryfuse bench attend",
     ),
 )
 
@@ -40,6 +41,7 @@ def bench() -> None:
     """Compare the scheduler and the gate with others."""
 
 
+attend.add_to(app)
 grid.add_to(app)
 
 

@@ -162,16 +162,21 @@ class Inventory:
 
     def _flops_of_one(self, layer: UnitLayer, tokens: int) -> int:
         """FLOPs of one unit of a layer that sees so many tokens."""
-        backbone = self.spec.backbone
         if layer.kind == "channel":
-            return 2 * 2 * tokens * backbone.embed_dim
-        queries = backbone.active_queries(tokens) if tokens else 0
-        projections = 2 * tokens * backbone.embed_dim * backbone.head_dim
-        attention = 2 * queries * tokens * backbone.head_dim
-        return 2 * (projections + attention + self._probe_macs(tokens))
+            return 2 * 2 * tokens * self.spec.backbone.embed_dim
+        return 2 * self._head_macs(tokens)
 
-    def _probe_macs(self, tokens: int) -> int:
-        """Multiply-accumulates of one head's query probe in a sparse layer (0 if dense)."""
+    def _head_macs(self, tokens: int) -> int:
+        """Multiply-accumulates of one head: its projections, dot products and query probe."""
+        if not tokens:
+            return 0
         backbone = self.spec.backbone
-        queries = backbone.active_queries(tokens) if tokens else 0
-        return tokens * queries * backbone.head_dim if queries < tokens else 0
+        queries = backbone.active_queries(tokens)
+        projected, probed = 2 * tokens, 0
+        if queries < tokens:
+            if backbone.sparse_form == "shared":
+                projected = queries + (queries + 1)  # the mean value goes to the output as well
+            else:
+                probed = tokens * queries
+        attention = 2 * queries * tokens
+        return (projected * backbone.embed_dim + attention + probed) * backbone.head_dim

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -5,7 +7,7 @@ from sentryfuse.learn.backbones import build_backbone
 from sentryfuse.learn.backbones.registry import BACKBONES
 from sentryfuse.presence import Presence, all_presences
 from sentryfuse.pruning import Mask
-from sentryfuse.spec import ModelSpec
+from sentryfuse.spec import SPARSE_FORMS, ModelSpec
 from sentryfuse.units.inventory import LAYOUTS
 from sentryfuse.variants.graphs import GRAPH_FAMILIES
 from sentryfuse.variants.weights import weight_shapes
@@ -24,9 +26,15 @@ SPECS = {
     "one of three experts per token": small_spec(experts_per_token=1),
     "a single expert": small_spec(num_experts=1, experts_per_token=1),
     "sparse attention": small_spec(sparse_from=4, sparse_factor=1, max_tokens=12),
+    "sparse attention, head by head": small_spec(
+        sparse_from=4, sparse_factor=1, max_tokens=12, sparse_form="by_head"
+    ),
     "sparse fusion, dense encoders": small_spec(sparse_from=8, sparse_factor=2),
     "sparse attention without sharing": small_spec(
         sparse_from=4, sparse_factor=1, max_tokens=12, num_kv_heads=4
+    ),
+    "sparse attention without sharing, head by head": small_spec(
+        sparse_from=4, sparse_factor=1, max_tokens=12, num_kv_heads=4, sparse_form="by_head"
     ),
     "one key/value head": small_spec(num_kv_heads=1),
     "a single modality": small_spec(((12, 3),)),
@@ -86,9 +94,17 @@ def test_twins_agree_whatever_the_spec(spec: ModelSpec, batch: int) -> None:
 
 
 @pytest.mark.parametrize("heads", [(0, 1, 4), (0, 2, 3, 5), (0, 1, 2, 3, 6, 7), (7,)])
-@pytest.mark.parametrize("sparse_from", [4, 150])
-def test_uneven_key_value_groups_agree(heads: tuple[int, ...], sparse_from: int) -> None:
-    spec = small_spec(num_heads=8, num_kv_heads=2, sparse_from=sparse_from, sparse_factor=1)
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"sparse_from": 150},
+        {"sparse_from": 4, "sparse_factor": 1, "sparse_form": "shared"},
+        {"sparse_from": 4, "sparse_factor": 1, "sparse_form": "by_head"},
+    ],
+    ids=["dense", "shared", "by head"],
+)
+def test_uneven_key_value_groups_agree(heads: tuple[int, ...], form: dict[str, int | str]) -> None:
+    spec = small_spec(num_heads=8, num_kv_heads=2, **form)
     twins = Twins(random_bundle(spec))
     keep = twins.builder.inventory.active(spec.full_presence)
     for layer in twins.builder.inventory.layers:
@@ -106,6 +122,17 @@ def test_the_shipped_size_agrees(kind: str) -> None:
     windows = random_windows(twins.bundle.spec, names, batch=3)
     for ratio in (0.0, 0.8):
         twins.assert_agree(twins.builder.mask(presence, ratio), windows)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("form", SPARSE_FORMS)
+def test_long_windows_at_the_shipped_size_agree(kind: str, form: str) -> None:
+    spec = wearable_spec(kind)
+    shape = replace(spec.backbone, max_tokens=125, sparse_form=form, sparse_from=100)
+    twins = Twins(random_bundle(replace(spec, backbone=shape)))
+    windows = random_windows(spec, batch=2)
+    for ratio in (0.0, 0.8):
+        twins.assert_agree(twins.builder.mask(spec.full_presence, ratio), windows)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -8,6 +8,7 @@ from sentryfuse.learn.nn import (
     MixtureOfExperts,
     RoutedExperts,
     SentryAttend,
+    SharedSentryAttend,
 )
 
 DTYPE = torch.float64
@@ -28,9 +29,12 @@ def test_removing_heads_equals_scaling_them_to_zero(keep: list[int]) -> None:
     torch.testing.assert_close(pruned(x), attention(x, head_scale=scale), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("form", [SentryAttend, SharedSentryAttend])
 @pytest.mark.parametrize("keep", [[0, 2, 3], [1]])
-def test_removing_heads_of_a_sparse_layer_equals_scaling_them_to_zero(keep: list[int]) -> None:
-    attention = SentryAttend(
+def test_removing_heads_of_a_sparse_layer_equals_scaling_them_to_zero(
+    form: type[SentryAttend], keep: list[int]
+) -> None:
+    attention = form(
         embed_dim=16, head_dim=8, kv_index=[0, 0, 1, 1], sparse_factor=1, sparse_from=8
     ).to(DTYPE)
     x = _tokens(20)
@@ -41,9 +45,10 @@ def test_removing_heads_of_a_sparse_layer_equals_scaling_them_to_zero(keep: list
     torch.testing.assert_close(pruned(x), attention(x, head_scale=scale), rtol=0, atol=1e-12)
 
 
-def test_a_sparse_layer_that_keeps_every_query_is_dense() -> None:
+@pytest.mark.parametrize("form", [SentryAttend, SharedSentryAttend])
+def test_a_sparse_layer_that_keeps_every_query_is_dense(form: type[SentryAttend]) -> None:
     shape = {"embed_dim": 16, "head_dim": 8, "kv_index": [0, 0, 1]}
-    sparse = SentryAttend(**shape, sparse_factor=20, sparse_from=2).to(DTYPE)
+    sparse = form(**shape, sparse_factor=20, sparse_from=2).to(DTYPE)
     dense = GroupedQueryAttention(**shape).to(DTYPE)
     dense.load_state_dict(sparse.state_dict())
     x = _tokens(20)

@@ -13,6 +13,9 @@ SPECS = {
     "small": small_spec(),
     "shipped size": wearable_spec(),
     "sparse": small_spec(sparse_from=4, sparse_factor=1, max_tokens=12),
+    "sparse, head by head": small_spec(
+        sparse_from=4, sparse_factor=1, max_tokens=12, sparse_form="by_head"
+    ),
     "no summary token": small_spec(summary_token=False),
     "two layers each": small_spec(encoder_layers=2, fusion_layers=2),
     "one expert per token": small_spec(experts_per_token=1),

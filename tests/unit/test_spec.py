@@ -79,6 +79,17 @@ def test_short_sequences_attend_densely_and_long_ones_sparsely() -> None:
     assert shape.active_queries(320) == 30
 
 
+def test_a_spec_from_before_the_shared_form_lets_each_head_choose() -> None:
+    data = small_spec().to_json()
+    assert data["backbone"].pop("sparse_form") == "shared"
+    assert ModelSpec.from_json(data).backbone.sparse_form == "by_head"
+
+
+def test_an_unknown_sparse_form_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"sparse_form must be one of .*, got 'magic'"):
+        BackboneSpec(sparse_form="magic")
+
+
 def test_an_unknown_router_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"router must be one of .*, got 'random'"):
         BackboneSpec(router="random")

@@ -8,9 +8,18 @@ import torch
 from torch import Tensor, nn
 
 from sentryfuse.learn.backbones.scales import UnitScales
-from sentryfuse.learn.nn import Experts, FeedForward, PairMerge, PatchEmbedding, SentryAttend
+from sentryfuse.learn.nn import (
+    Experts,
+    FeedForward,
+    PairMerge,
+    PatchEmbedding,
+    SentryAttend,
+    SharedSentryAttend,
+)
 from sentryfuse.spec import BackboneSpec, ModalitySpec
 from sentryfuse.units import BoolArray, Inventory
+
+_FORMS = {"by_head": SentryAttend, "shared": SharedSentryAttend}
 
 
 class TransformerLayer(nn.Module):
@@ -20,7 +29,7 @@ class TransformerLayer(nn.Module):
         super().__init__()
         heads_per_group = shape.num_heads // shape.num_kv_heads
         self.attention_norm = nn.LayerNorm(shape.embed_dim)
-        self.attention = SentryAttend(
+        self.attention = _FORMS[shape.sparse_form](
             embed_dim=shape.embed_dim,
             head_dim=shape.head_dim,
             kv_index=[head // heads_per_group for head in range(shape.num_heads)],

@@ -7,7 +7,7 @@ from sentryfuse.learn.nn.laplace import LaplaceRouter
 from sentryfuse.learn.nn.missing_bank import FixedBank, MissingBank
 from sentryfuse.learn.nn.mixture import Experts, MixtureOfExperts, RoutedExperts
 from sentryfuse.learn.nn.patches import PairMerge, PatchEmbedding
-from sentryfuse.learn.nn.sentry_attend import SentryAttend
+from sentryfuse.learn.nn.sentry_attend import SentryAttend, SharedSentryAttend
 
 __all__ = [
     "Experts",
@@ -21,6 +21,7 @@ __all__ = [
     "PatchEmbedding",
     "RoutedExperts",
     "SentryAttend",
+    "SharedSentryAttend",
     "balance_loss",
     "entropy_loss",
 ]

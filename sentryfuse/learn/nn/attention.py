@@ -55,20 +55,13 @@ class GroupedQueryAttention(nn.Module):
         q = self._split(self.query(x))  # [batch, heads, time, head_dim]
         k = self._split(self.key(x))  # [batch, kv heads, time, head_dim]
         v = self._split(self.value(x))
-        heads = self.attend(q, k, v)  # [batch, heads, time, head_dim]
-        if head_scale is not None and len(head_scale) > 1:
-            heads = heads * head_scale[:, :, None, None]
-            head_scale = None
-        merged = heads.transpose(1, 2).flatten(2)  # [batch, time, heads * head_dim]
-        if head_scale is not None:
-            head_scale = head_scale.repeat_interleave(self.head_dim, dim=1)
-        return scaled_linear(self.output, merged, head_scale)
+        return self._merge(self.attend(q, k, v), head_scale)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Scaled dot-product attention.
 
         Args:
-            q: Queries, ``[batch, heads, time, head_dim]``.
+            q: Queries, ``[batch, heads, queries, head_dim]``.
             k: Keys, ``[batch, kv heads, time, head_dim]``.
             v: Values, like ``k``.
 
@@ -113,6 +106,16 @@ class GroupedQueryAttention(nn.Module):
     def _split(self, x: Tensor) -> Tensor:
         batch, time, _ = x.shape
         return x.view(batch, time, -1, self.head_dim).transpose(1, 2)
+
+    def _merge(self, heads: Tensor, head_scale: Tensor | None) -> Tensor:
+        """Scale and project ``[batch, heads, time, head_dim]``."""
+        if head_scale is not None and len(head_scale) > 1:
+            heads = heads * head_scale[:, :, None, None]
+            head_scale = None
+        merged = heads.transpose(1, 2).flatten(2)  # [batch, time, heads * head_dim]
+        if head_scale is not None:
+            head_scale = head_scale.repeat_interleave(self.head_dim, dim=1)
+        return scaled_linear(self.output, merged, head_scale)
 
 
 def dot_product_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Grouped-query attention as graph nodes, dense and sparse; twin of ``learn.nn``'s blocks."""
+"""Grouped-query attention as graph nodes, dense or sparse head by head; twin of ``learn.nn``'s."""
 
 from __future__ import annotations
 

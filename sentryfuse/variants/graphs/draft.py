@@ -12,6 +12,7 @@ from sentryfuse.units import BoolArray, Inventory
 from sentryfuse.variants.graphs.attention import Attention
 from sentryfuse.variants.graphs.feedforward import Experts
 from sentryfuse.variants.graphs.linear import Array, Linear, Weights
+from sentryfuse.variants.graphs.shared_attention import SharedAttention
 from sentryfuse.variants.graphs.writer import GraphWriter
 
 
@@ -37,6 +38,7 @@ class Draft:
         self._inventory = inventory
         self._mask = mask
         self._no_scale = self.graph.constant(np.ones(self.shape.embed_dim))
+        self._first_rows: dict[int, str] = {}
 
     @property
     def present(self) -> tuple[str, ...]:
@@ -83,9 +85,22 @@ class Draft:
             head_dim=self.shape.head_dim,
             group=self.shape.num_heads // self.shape.num_kv_heads,
         )
-        queries = self.shape.active_queries(tokens)
-        y = attention.write(self.graph, self.norm(x), tokens=tokens, active_queries=queries)
+        queries, normed = self.shape.active_queries(tokens), self.norm(x)
+        if queries < tokens and self.shape.sparse_form == "shared":
+            shared = SharedAttention.of(attention, tokens=tokens, active_queries=queries)
+            return shared.write(self.graph, x, normed, first_rows=self.first_rows(tokens))
+        y = attention.write(self.graph, normed, tokens=tokens, active_queries=queries)
         return self.graph.node("Add", x, y)
+
+    def first_rows(self, tokens: int) -> str:
+        """Row of each window's first token where windows have this many, ``[batch, 1, 1]``."""
+        if tokens not in self._first_rows:
+            graph = self.graph
+            batch = graph.node("Shape", self.present[0], start=0, end=1)
+            rows = graph.node("Mul", graph.node("Squeeze", batch), graph.integer(tokens))
+            first = graph.node("Range", graph.integer(0), rows, graph.integer(tokens))
+            self._first_rows[tokens] = graph.reshape(first, -1, 1, 1)
+        return self._first_rows[tokens]
 
     def routed_layer(self, x: str, *, layer: str, router: str, tokens: int) -> str:
         """Write attention and experts behind a linear router over rows, as a whole layer."""

@@ -54,6 +54,10 @@ class GraphWriter:
             self._integers[values] = self._store(array, onnx.TensorProto.INT64)
         return self._integers[values]
 
+    def integer(self, value: int) -> str:
+        """Store one int64 as a scalar, which a vector of one is not."""
+        return self._store(np.array(value, dtype="<i8"), onnx.TensorProto.INT64)
+
     def node(self, op: str, *inputs: str, **attributes: Attribute) -> str:
         """Add an operation with one output and return the output's name."""
         return self.nodes(op, *inputs, outputs=1, **attributes)[0]

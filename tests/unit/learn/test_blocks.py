@@ -11,6 +11,7 @@ from sentryfuse.learn.nn import (  # noqa: E402
     PairMerge,
     PatchEmbedding,
     SentryAttend,
+    SharedSentryAttend,
 )
 from sentryfuse.learn.nn.patches import statistics  # noqa: E402
 from sentryfuse.learn.nn.sentry_attend import key_sample  # noqa: E402
@@ -27,8 +28,10 @@ def tokens(time: int = 7, width: int = 16) -> torch.Tensor:
     return torch.randn(3, time, width, dtype=torch.float64)
 
 
-def sparse(kv_index: list[int], sparse_from: int) -> SentryAttend:
-    layer = SentryAttend(
+def sparse(
+    kv_index: list[int], sparse_from: int, form: type[SentryAttend] = SentryAttend
+) -> SentryAttend:
+    layer = form(
         embed_dim=16, head_dim=8, kv_index=kv_index, sparse_factor=2, sparse_from=sparse_from
     )
     return layer.double()
@@ -64,8 +67,9 @@ def test_grouped_attention_equals_the_library_kernel() -> None:
     torch.testing.assert_close(attention.attend(q, k, v), expected, **EXACT)
 
 
-def test_a_short_sequence_attends_densely() -> None:
-    layer, x = sparse([0, 0, 1, 1], sparse_from=8), tokens(time=7)
+@pytest.mark.parametrize("form", [SentryAttend, SharedSentryAttend])
+def test_a_short_sequence_attends_densely(form: type[SentryAttend]) -> None:
+    layer, x = sparse([0, 0, 1, 1], 8, form), tokens(time=7)
     dense = GroupedQueryAttention(embed_dim=16, head_dim=8, kv_index=[0, 0, 1, 1]).double()
     dense.load_state_dict(layer.state_dict())
     torch.testing.assert_close(layer(x), dense(x), **EXACT)
@@ -88,15 +92,41 @@ def test_sparse_attention_chooses_the_sharpest_queries() -> None:
     torch.testing.assert_close(layer.attend(q, k, v)[0, 0, 13], dense[0, 0, 13], **EXACT)
 
 
-def test_sparse_attention_gives_equal_answers_to_equal_inputs() -> None:
-    layer, x = sparse([0, 0, 1, 1], sparse_from=1), tokens(time=40)
+@pytest.mark.parametrize("form", [SentryAttend, SharedSentryAttend])
+def test_sparse_attention_gives_equal_answers_to_equal_inputs(form: type[SentryAttend]) -> None:
+    layer, x = sparse([0, 0, 1, 1], 1, form), tokens(time=40)
     torch.testing.assert_close(layer(x), layer(x), rtol=0, atol=0)
 
 
-def test_removing_heads_is_exact_in_the_sparse_form_too() -> None:
-    layer, x = sparse([0, 0, 1, 1], sparse_from=1), tokens(time=40)
-    scale = torch.tensor([[1.0, 0.0, 0.0, 1.0]], dtype=torch.float64)
-    torch.testing.assert_close(layer.select_heads([0, 3])(x), layer(x, head_scale=scale), **EXACT)
+@pytest.mark.parametrize("form", [SentryAttend, SharedSentryAttend])
+@pytest.mark.parametrize("heads", [[0, 3], [2, 3], [1]])
+def test_removing_heads_is_exact_in_the_sparse_forms_too(
+    form: type[SentryAttend], heads: list[int]
+) -> None:
+    layer, x = sparse([0, 0, 1, 1], 1, form), tokens(time=40)
+    scale = torch.zeros(1, 4, dtype=torch.float64)
+    scale[:, heads] = 1.0
+    torch.testing.assert_close(layer.select_heads(heads)(x), layer(x, head_scale=scale), **EXACT)
+
+
+def test_a_scale_for_each_window_acts_on_that_window_alone() -> None:
+    layer, x = sparse([0, 0, 1, 1], 1, SharedSentryAttend), tokens(time=40)
+    scale = torch.tensor([[1.0, 1, 0, 0], [0, 0, 1, 1], [1, 1, 1, 1]], dtype=torch.float64)
+    rows = [layer(x[i : i + 1], head_scale=scale[i : i + 1]) for i in range(len(x))]
+    torch.testing.assert_close(layer(x, head_scale=scale), torch.cat(rows), **EXACT)
+
+
+def test_a_shared_choice_lets_the_tokens_attend_whose_keys_stand_out() -> None:
+    layer, x = sparse([0, 0, 1, 1], 1, SharedSentryAttend), tokens(time=40)
+    dense = GroupedQueryAttention(embed_dim=16, head_dim=8, kv_index=[0, 0, 1, 1]).double()
+    dense.load_state_dict(layer.state_dict())
+    with torch.no_grad():
+        x[:, 13] *= 30
+        mean = layer.output(layer.value(x).mean(1).view(3, 2, 8)[:, [0, 0, 1, 1]].flatten(1))
+        out = layer(x)
+        torch.testing.assert_close(out[:, 13], dense(x)[:, 13], **EXACT)
+    attending = (out - mean[:, None]).abs().amax(dim=-1) > 1e-9
+    assert attending.sum(dim=1).tolist() == [2 * 4] * 3  # c * ceil(ln 40)
 
 
 def test_sampled_keys_are_spread_over_the_sequence() -> None:

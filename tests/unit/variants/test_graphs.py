@@ -18,12 +18,13 @@ def _graph(spec: ModelSpec, presence: Presence, ratio: float) -> onnx.ModelProto
     [
         small_spec(),
         small_spec(sparse_from=4, sparse_factor=1, max_tokens=12),
+        small_spec(sparse_from=4, sparse_factor=1, max_tokens=12, sparse_form="by_head"),
         small_spec(experts_per_token=2, encoder_layers=2),
         small_spec(kind="flexmoe", experts_per_token=2),
         small_spec(kind="fusemoe", experts_per_token=2),
         small_spec(kind="fusemoe", router="disjoint", num_experts=10, experts_per_token=1),
     ],
-    ids=["dense", "sparse", "routed", "flexmoe", "fusemoe", "disjoint"],
+    ids=["dense", "sparse", "sparse by head", "routed", "flexmoe", "fusemoe", "disjoint"],
 )
 @pytest.mark.parametrize("bits", [0b11111, 0b01010])
 def test_a_graph_is_valid_onnx(spec: ModelSpec, bits: int) -> None:

@@ -1,0 +1,1 @@
+"""What each form of attention costs in the serving engine: measure, report, draw."""
