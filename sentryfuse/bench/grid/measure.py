@@ -16,7 +16,7 @@ from sentryfuse.bench.grid.jobs import UNPRUNED, Measurement
 from sentryfuse.bench.grid.models import Source, Trained
 from sentryfuse.data.normalise import standardise
 from sentryfuse.learn.backbones import Backbone
-from sentryfuse.learn.baselines import Calibration, build_method
+from sentryfuse.learn.baselines import Calibration, Reference, build_method
 from sentryfuse.learn.evaluate import predict
 from sentryfuse.presence import Presence, all_presences
 from sentryfuse.provenance import current_commit
@@ -108,6 +108,7 @@ def _models(
     for presence in presences:
         if ranking is None or not method.static:
             ranking = method.ranking(model, calibration, presence, generator)
+        reference = Reference(model, calibration, presence)
         for ratio in config.all_ratios:
             pruning = method.prune(
                 model,
@@ -116,6 +117,7 @@ def _models(
                 presence,
                 ratio,
                 correction,  # type: ignore[arg-type]
+                reference,
             )
             yield presence, ratio, pruning.apply(model)
 

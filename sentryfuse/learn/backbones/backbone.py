@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,11 +61,15 @@ class Backbone(nn.Module, ABC):
         """
         presence = Presence.named(inputs, self.spec.modality_names)
         scales = UnitScales(self.inventory, scale)
-        tokens = {
+        return self.fuse(self.encode(inputs, scales), presence, scales)
+
+    def encode(self, inputs: Mapping[str, Tensor], scales: UnitScales) -> dict[str, Tensor]:
+        """Return the fusion tokens of each modality that is there, in the spec's order."""
+        return {
             name: self.encoders[name](inputs[name], scales)
-            for name in presence.names(self.spec.modality_names)
+            for name in self.spec.modality_names
+            if name in inputs
         }
-        return self.fuse(tokens, presence, scales)
 
     @abstractmethod
     def fuse(self, tokens: Mapping[str, Tensor], presence: Presence, scales: UnitScales) -> Answer:
@@ -80,6 +85,10 @@ class Backbone(nn.Module, ABC):
     def select_fusion(self, presence: Presence, keep: BoolArray) -> None:
         """Drop from the fusion what this presence and mask leave unused."""
 
+    def copied(self) -> Self:
+        """Return a model of its own tensors; what never changes is shared."""
+        return copy.deepcopy(self, {id(value): value for value in (self.spec, self.inventory)})
+
     def select(self, presence: Presence, keep: BoolArray) -> Self:
         """Return a smaller model without the pruned units and the absent encoders.
 
@@ -89,9 +98,7 @@ class Backbone(nn.Module, ABC):
             presence: Modalities that the new model reads.
             keep: Units that stay, ``[num_units]``.
         """
-        pruned = type(self)(self.spec)
-        pruned.load_state_dict(self.state_dict())
-        pruned.to(next(self.parameters()).dtype).eval()
+        pruned = self.copied().eval()
         for name in set(self.spec.modality_names) - set(presence.names(self.spec.modality_names)):
             del pruned.encoders[name]
         for encoder in pruned.encoders.values():
