@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sentryfuse.learn.backbones.encoder import ModalityEncoder
@@ -84,6 +87,13 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def select_fusion(self, presence: Presence, keep: BoolArray) -> None:
         """Drop from the fusion what this presence and mask leave unused."""
+
+    def fit_samples(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
+        """Let every encoder see the standardised windows of the training groups, once."""
+        for name, encoder in self.encoders.items():
+            assert isinstance(encoder, ModalityEncoder)
+            if encoder.embedding.sample_norm is not None:
+                encoder.embedding.sample_norm.fit(torch.from_numpy(arrays[name]))
 
     def copied(self) -> Self:
         """Return a model of its own tensors; what never changes is shared."""
