@@ -98,6 +98,7 @@ class Trainer:
             self.model.parameters(),
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
+            fused=True,
         )
         self._steps_per_epoch = math.ceil(len(train) / settings.batch_size)
         total = self._steps_per_epoch * settings.epochs

@@ -64,7 +64,10 @@ def measure(
 
 
 def metrics(logits: NDArray[np.float32], label: NDArray[np.int64]) -> dict[str, float]:
-    """Score answers: accuracy, mean recall over classes, and for two classes the AUROC.
+    """Score answers: accuracy, mean recall and mean F1 over classes, for two classes the AUROC.
+
+    Mean recall is also called balanced accuracy, mean F1 macro-F1; both are over the classes that
+    there are labels of.
 
     Args:
         logits: ``[windows, classes]``.
@@ -72,8 +75,15 @@ def metrics(logits: NDArray[np.float32], label: NDArray[np.int64]) -> dict[str, 
     """
     answer = logits.argmax(axis=1)
     classes = np.unique(label)
-    recalls = [float((answer[label == k] == k).mean()) for k in classes]
-    scores = {"accuracy": float((answer == label).mean()), "recall": float(np.mean(recalls))}
+    hits = np.array([((answer == k) & (label == k)).sum() for k in classes])
+    labelled = np.array([(label == k).sum() for k in classes])
+    answered = np.array([(answer == k).sum() for k in classes])
+    scores = {
+        "accuracy": float((answer == label).mean()),
+        "recall": float((hits / labelled).mean()),
+        # F1 is the hits over the mean of how often a class was the label and how often the answer.
+        "f1": float((2 * hits / (labelled + answered)).mean()),
+    }
     if logits.shape[1] == 2 and len(classes) == 2:
         scores["auroc"] = auroc(logits[:, 1] - logits[:, 0], label)
     return {name: round(value, _DIGITS) for name, value in scores.items()}

@@ -23,7 +23,7 @@ class PatchEmbedding(nn.Module):
         patch_length: Samples in a patch; the last patch is padded with zeros.
         embed_dim: Width of the tokens.
         summary: Whether to add the summary token.
-        sample_norm: Whether each sample is standardised by itself before it becomes part of a patch.
+        sample_norm: Whether each sample is standardised by itself on its way into a patch.
     """
 
     def __init__(
