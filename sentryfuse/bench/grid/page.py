@@ -123,11 +123,12 @@ def _in_words(three: Sequence[Duel], lost: Sequence[Duel]) -> Iterator[str]:
         by_rival = sorted({d.rival for d in lost})
         worst = min(lost, key=lambda d: d.ours - d.theirs)
         place = worst.place
-        yield (
-            f"Cells lost or drawn: {len(lost)} of {len(three)}, to {', '.join(by_rival)}; "
-            f"the worst is {place.data}, {place.backbone}, ratio {place.ratio:g}, {place.missing} missing: "
-            f"{worst.ours:.3f} against {worst.theirs:.3f}."
+        where = (
+            f"{place.data}, {place.backbone}, ratio {place.ratio:g}, {place.missing} missing: "
+            f"{worst.ours:.3f} against {worst.theirs:.3f}"
         )
+        who = ", ".join(by_rival)
+        yield f"Cells lost or drawn: {len(lost)} of {len(three)}, to {who}; the worst is {where}."
 
 
 def _gain_row(claim: str, paper: str, fought: Sequence[Duel]) -> str:
