@@ -97,6 +97,9 @@ class BackboneSpec:
     """Upper bound on the patches of a window; the patch length follows from it."""
     summary_token: bool = True
     """Give each modality one more token: mean, deviation, minimum and maximum of its window."""
+    sample_norm: bool = False
+    """Standardise each sample of a window by itself before it becomes part of a patch: for windows
+    that begin at the same moment of a cycle."""
     sparse_factor: int = 5
     """c in u = c * ceil(ln L), the number of queries that attend in a sparse layer."""
     sparse_from: int = SPARSE_FROM

@@ -56,7 +56,7 @@ def grid(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Where results are kept, one file each. Default: benchmarks/records/grid-NAME.",
+            help="Where results are kept, one file each. Default: benchmarks/records/grid/NAME.",
         ),
     ] = None,
     processes: Annotated[
@@ -70,6 +70,10 @@ def grid(
             help="Work on part I of N, counted from 0: one part for each machine.",
         ),
     ] = "0/1",
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DATA", help="Only this data set of the grid. May be repeated."),
+    ] = None,
     report_only: Annotated[
         bool, typer.Option("--report-only", help="Report what is there; train and measure nothing.")
     ] = False,
@@ -93,9 +97,11 @@ def grid(
     seed. Trains what is not trained, measures what is not measured on the test groups, and sums
     up. Needs torch.
     """
-    from sentryfuse.bench.grid.cells import Cells, read_records
+    from sentryfuse.bench.grid.cells import Cells
     from sentryfuse.bench.grid.config import read_grid
-    from sentryfuse.bench.grid.report import add_figures, tables
+    from sentryfuse.bench.grid.page import page as words
+    from sentryfuse.bench.grid.records import complete_parts, read_records
+    from sentryfuse.bench.grid.report import add_figures
     from sentryfuse.bench.grid.run import Places, run_grid
     from sentryfuse.bench.record import Record
 
@@ -106,34 +112,37 @@ def grid(
     places = Places(
         data=data,
         runs=runs or Path("runs") / f"grid-{study.name}",
-        records=records or Path("benchmarks/records") / f"grid-{study.name}",
+        records=records or Path("benchmarks/records/grid") / study.name,
     )
     failed = 0
     if not report_only:
         with screen.progress() as show:
             failed = run_grid(
-                study,
+                study.only(only or ()),
                 places,
                 processes=processes or os.cpu_count() or 1,
                 shard=_shard(shard),
                 progress=lambda done, total, message: show("grid", done, total, message),
             )
-    cells = Cells(read_records(places.records))
+    measured = read_records(places.records)
+    cells = Cells(measured)
     record = Record(
         f"grid-{study.name}",
         "Does the gate choose better than the baselines, on ours and on conventional backbones?",
         config=config.name,
     )
-    add_figures(record, study, cells)
+    parts = complete_parts(study, measured)
+    for part in parts:
+        add_figures(record, part)
     if as_json:
         screen.json(dict(record.figures))
     else:
         _show(screen, study, cells)
         screen.facts({n: f"{f['value']:.4f} {f['unit']}" for n, f in record.figures.items()})
-    if out is not None:
+    if out is not None and parts:
         screen.note(f"wrote {record.save(out)}")
     if page is not None:
-        _fill(page, "\n".join(tables(study, cells)))
+        _fill(page, "\n".join(words(study, measured)))
         screen.note(f"wrote {page}")
     if plot is not None:
         from sentryfuse.bench.grid.plots import draw

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from sentryfuse.data.normalise import standardise
 from sentryfuse.data.windows import WindowSet
 from sentryfuse.learn.augment import Augmenter
 from sentryfuse.learn.backbones import Backbone, build_backbone
@@ -78,6 +79,8 @@ class Trainer:
         torch.set_num_threads(settings.threads)
         self.settings = settings
         self.model = GatedModel(spec)
+        if spec.backbone.sample_norm:
+            self.model.backbone.fit_samples(standardise(train.arrays, normalisation))
         averaging = get_ema_multi_avg_fn(settings.ema_decay)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(self.model, multi_avg_fn=averaging)
         self.epoch = 0
@@ -95,6 +98,7 @@ class Trainer:
             self.model.parameters(),
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
+            fused=True,
         )
         self._steps_per_epoch = math.ceil(len(train) / settings.batch_size)
         total = self._steps_per_epoch * settings.epochs

@@ -82,6 +82,12 @@ class LayoutBuilder:
             patches = Rows.of_modality(index, shape.num_patches(modality))
             patch_dim = shape.patch_length(modality) * modality.channels
             self.parts += linear(f"{scope}.embedding.project", patch_dim, d, patches)
+            if shape.sample_norm:
+                samples = (modality.length, modality.channels)
+                self.parts += [
+                    Part(name=f"{scope}.embedding.sample_norm.{array}", shape=samples, rows=patches)
+                    for array in ("mean", "scale")
+                ]
             if shape.summary_token:
                 statistics = SUMMARY_STATISTICS * modality.channels
                 window = Rows.of_modality(index, 1)

@@ -21,6 +21,10 @@ RATIOS = (0.0, 0.5, 0.9)
 SPECS = {
     "different lengths, rates and channels": small_spec(((40, 1), (7, 6), (23, 2), (1, 3))),
     "no summary token": small_spec(summary_token=False),
+    "samples standardised by themselves": small_spec(((40, 1), (7, 6), (23, 2)), sample_norm=True),
+    "flexmoe, one patch, samples standardised": small_spec(
+        kind="flexmoe", sample_norm=True, max_tokens=1, summary_token=False
+    ),
     "three encoder layers with odd token counts": small_spec(encoder_layers=3, max_tokens=7),
     "two of three experts per token": small_spec(experts_per_token=2),
     "one of three experts per token": small_spec(experts_per_token=1),

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
 from sentryfuse.bench.grid.config import GridConfig
 from sentryfuse.bench.grid.jobs import UNPRUNED
-from sentryfuse.errors import DataError
 from sentryfuse.learn.baselines import OURS
 
 Comparison = Literal["a", "b"]
@@ -63,6 +60,10 @@ class Cells:
             for line, seeds in gathered.items()
         }
 
+    def has(self, data: str) -> bool:
+        """Whether anything was measured on a data set."""
+        return any(line.place.data == data for line in self._scores)
+
     def seeds(self, place: Place, method: str, comparison: Comparison) -> Mapping[int, float]:
         """Score of a method in a cell by seed; empty where it was not measured."""
         school = "sentryfuse" if comparison == "b" or method.startswith(OURS) else "conventional"
@@ -70,34 +71,36 @@ class Cells:
 
     def score(self, place: Place, method: str, comparison: Comparison) -> float | None:
         """Mean score over seeds; None where it was not measured."""
-        seeds = self.seeds(place, method, comparison)
-        return fmean(seeds.values()) if seeds else None
+        return _mean(self.seeds(place, method, comparison))
+
+    def unpruned_seeds(self, place: Place, school: str) -> Mapping[int, float]:
+        """Score of the unpruned model of a school by seed, whatever the cell's ratio."""
+        whole = Place(place.data, place.backbone, 0.0, place.missing)
+        return self._scores.get(_Line(whole, school, UNPRUNED), {})
 
     def unpruned(self, place: Place, school: str) -> float | None:
         """Mean score of the unpruned model of a school, whatever the cell's ratio."""
-        whole = Place(place.data, place.backbone, 0.0, place.missing)
-        seeds = self._scores.get(_Line(whole, school, UNPRUNED), {})
-        return fmean(seeds.values()) if seeds else None
+        return _mean(self.unpruned_seeds(place, school))
+
+    def small_seeds(self, place: Place) -> Mapping[int, float]:
+        """Score of the small dense model that has the cell's FLOPs, by seed."""
+        return self._scores.get(_Line(place, "small", UNPRUNED), {})
 
     def small(self, place: Place) -> float | None:
         """Mean score of the small dense model that has the cell's FLOPs."""
-        seeds = self._scores.get(_Line(place, "small", UNPRUNED), {})
-        return fmean(seeds.values()) if seeds else None
+        return _mean(self.small_seeds(place))
 
 
-def read_records(folder: Path) -> list[dict[str, Any]]:
-    """Read every measurement of a grid.
+def _mean(seeds: Mapping[int, float]) -> float | None:
+    return fmean(seeds.values()) if seeds else None
 
-    Raises:
-        DataError: A record cannot be read.
-    """
-    records = []
-    for path in sorted(folder.glob("*.json")):
-        try:
-            records.append(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path}: not a record: {error}") from error
-    return records
+
+def paired(*scores: Mapping[int, float]) -> tuple[float, ...] | None:
+    """Mean of each over the seeds that all of them have; None if there is no such seed."""
+    common = set.intersection(*(set(seeds) for seeds in scores))
+    if not common:
+        return None
+    return tuple(fmean(seeds[seed] for seed in common) for seeds in scores)
 
 
 def places(config: GridConfig, ratios: Sequence[float]) -> list[Place]:
@@ -125,16 +128,15 @@ class Duel:
 def duels(
     cells: Cells, where: Iterable[Place], rivals: Sequence[str], comparison: Comparison
 ) -> list[Duel]:
-    """Set ours against the strongest rival in each cell where all of them were measured."""
+    """Set ours against the strongest rival in each cell, on the seeds measured with all of them."""
     found = []
     for place in where:
-        ours = cells.score(place, OURS, comparison)
-        scores = {name: cells.score(place, name, comparison) for name in rivals}
-        known = {name: score for name, score in scores.items() if score is not None}
-        if ours is None or len(known) < len(rivals):
+        means = paired(*(cells.seeds(place, name, comparison) for name in (OURS, *rivals)))
+        if means is None:
             continue
-        rival = max(known, key=lambda name: known[name])
-        found.append(Duel(place, ours, rival, known[rival]))
+        ours, *theirs = means
+        best = max(theirs)
+        found.append(Duel(place, ours, rivals[theirs.index(best)], best))
     return found
 
 

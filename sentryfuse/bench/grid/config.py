@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ class GridConfig:
     """Of every training; the tables below change parts of it."""
     of_data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     of_backbone: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    of_pair: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By ``DATA-BACKBONE``: what one backbone needs on one data set alone; on top of all others."""
 
     def __post_init__(self) -> None:
         for name in ("data", "backbones", "seeds", "ratios", "missing", "methods"):
@@ -64,6 +66,21 @@ class GridConfig:
         """Every ratio that is measured, ascending."""
         return tuple(sorted({*self.ratios, *self.beyond, *self.small_ratios}))
 
+    def only(self, data: Sequence[str]) -> GridConfig:
+        """Return the part of the grid on these data sets; all of it if none is named.
+
+        Raises:
+            ConfigError: The grid has no such set.
+        """
+        for name in data:
+            if name not in self.data:
+                raise ConfigError(f"grid {self.name} has no data set {name!r}; it has {self.data}")
+        return self.part(data, self.seeds) if data else self
+
+    def part(self, data: Sequence[str], seeds: Sequence[int]) -> GridConfig:
+        """Return the grid on these data sets and seeds."""
+        return replace(self, data=tuple(data), seeds=tuple(seeds))
+
     def recipe_of(self, data: str, backbone: str) -> Recipe:
         """Return how a backbone is trained on a data set.
 
@@ -71,7 +88,10 @@ class GridConfig:
             ConfigError: The recipe names something unknown.
         """
         merged = _merged(
-            self.recipe, self.of_data.get(data, {}), self.of_backbone.get(backbone, {})
+            self.recipe,
+            self.of_data.get(data, {}),
+            self.of_backbone.get(backbone, {}),
+            self.of_pair.get(f"{data}-{backbone}", {}),
         )
         return Recipe.from_mapping(_merged(merged, {"backbone": {"kind": backbone}}))
 

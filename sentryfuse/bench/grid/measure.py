@@ -16,7 +16,7 @@ from sentryfuse.bench.grid.jobs import UNPRUNED, Measurement
 from sentryfuse.bench.grid.models import Source, Trained
 from sentryfuse.data.normalise import standardise
 from sentryfuse.learn.backbones import Backbone
-from sentryfuse.learn.baselines import Calibration, build_method
+from sentryfuse.learn.baselines import Calibration, Reference, build_method
 from sentryfuse.learn.evaluate import predict
 from sentryfuse.presence import Presence, all_presences
 from sentryfuse.provenance import current_commit
@@ -64,7 +64,10 @@ def measure(
 
 
 def metrics(logits: NDArray[np.float32], label: NDArray[np.int64]) -> dict[str, float]:
-    """Score answers: accuracy, mean recall over classes, and for two classes the AUROC.
+    """Score answers: accuracy, mean recall and mean F1 over classes, for two classes the AUROC.
+
+    Mean recall is also called balanced accuracy, mean F1 macro-F1; both are over the classes that
+    there are labels of.
 
     Args:
         logits: ``[windows, classes]``.
@@ -72,8 +75,15 @@ def metrics(logits: NDArray[np.float32], label: NDArray[np.int64]) -> dict[str, 
     """
     answer = logits.argmax(axis=1)
     classes = np.unique(label)
-    recalls = [float((answer[label == k] == k).mean()) for k in classes]
-    scores = {"accuracy": float((answer == label).mean()), "recall": float(np.mean(recalls))}
+    hits = np.array([((answer == k) & (label == k)).sum() for k in classes])
+    labelled = np.array([(label == k).sum() for k in classes])
+    answered = np.array([(answer == k).sum() for k in classes])
+    scores = {
+        "accuracy": float((answer == label).mean()),
+        "recall": float((hits / labelled).mean()),
+        # F1 is the hits over the mean of how often a class was the label and how often the answer.
+        "f1": float((2 * hits / (labelled + answered)).mean()),
+    }
     if logits.shape[1] == 2 and len(classes) == 2:
         scores["auroc"] = auroc(logits[:, 1] - logits[:, 0], label)
     return {name: round(value, _DIGITS) for name, value in scores.items()}
@@ -108,6 +118,7 @@ def _models(
     for presence in presences:
         if ranking is None or not method.static:
             ranking = method.ranking(model, calibration, presence, generator)
+        reference = Reference(model, calibration, presence)
         for ratio in config.all_ratios:
             pruning = method.prune(
                 model,
@@ -116,6 +127,7 @@ def _models(
                 presence,
                 ratio,
                 correction,  # type: ignore[arg-type]
+                reference,
             )
             yield presence, ratio, pruning.apply(model)
 

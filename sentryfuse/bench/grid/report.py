@@ -8,102 +8,127 @@ from statistics import fmean, stdev
 from sentryfuse.bench.grid.cells import (
     Cells,
     Comparison,
-    Place,
+    Duel,
     duels,
+    paired,
     places,
     relative_gain,
     win_rate,
 )
 from sentryfuse.bench.grid.config import GridConfig
+from sentryfuse.bench.grid.records import Part
 from sentryfuse.bench.record import Record
 from sentryfuse.learn.baselines import OURS, build_method
 from sentryfuse.pruning import permille
 
 _FAR = 0.65  # ratios from here on are "beyond"
-_DELTAS = {0.5: "elastic_rho50_delta", 0.8: "elastic_rho80_delta", 0.9: "elastic_rho90_delta"}
+ELASTIC = {0.5: "elastic_rho50_delta", 0.8: "elastic_rho80_delta", 0.9: "elastic_rho90_delta"}
 
 
-def add_figures(record: Record, config: GridConfig, cells: Cells) -> None:
-    """State every figure that the measured cells allow; those of an unfinished grid are partial."""
+def add_figures(record: Record, part: Part) -> None:
+    """State the figures of a complete part of a grid, under names that say which part it is."""
+    config, cells = part.config, Cells(part.records)
     grid = places(config, config.ratios)
     far = places(config, [r for r in config.all_ratios if r >= _FAR])
-    three = config.strongest_of
-    everyone = [m for m in config.methods if not m.startswith(OURS)]
-    if fought := duels(cells, grid, three, "a"):
+    everyone = rivals(config)
+    begin = f"grid_{part.name}_" if part.name else "grid_"
+    if fought := duels(cells, grid, config.strongest_of, "a"):
         per_cell = [d.ours / d.theirs - 1 for d in fought if d.theirs > 0]
         spread = {"cells": len(fought), "mean_of_cells": fmean(per_cell), "worst": min(per_cell)}
-        record.add_figure("grid_a_relative_gain_mean", relative_gain(fought), "ratio", spread)
-        won = {"cells": len(fought), "won": sum(d.won for d in fought)}
-        record.add_figure("grid_a_win_rate", win_rate(fought), "ratio", won)
+        gain = relative_gain(fought)
+        record.add_figure(f"{begin}a_relative_gain_mean", gain, "ratio", spread)
+        record.add_figure(f"{begin}a_win_rate", win_rate(fought), "ratio", _won(fought))
         most = max(config.missing)
         if last := [d for d in fought if d.place.missing == most]:
-            record.add_figure(
-                "grid_a_relative_gain_max_missing",
-                relative_gain(last),
-                "ratio",
-                {"cells": len(last), "missing": most},
-            )
+            count = {"cells": len(last), "missing": most}
+            gain = relative_gain(last)
+            record.add_figure(f"{begin}a_relative_gain_max_missing", gain, "ratio", count)
     if fought := duels(cells, grid, everyone, "a"):
-        won = {"cells": len(fought), "won": sum(d.won for d in fought)}
-        record.add_figure("grid_a_all_win_rate", win_rate(fought), "ratio", won)
+        record.add_figure(f"{begin}a_all_win_rate", win_rate(fought), "ratio", _won(fought))
     if fought := duels(cells, far, everyone, "a"):
+        gain = relative_gain(fought)
         count = {"cells": len(fought)}
-        record.add_figure("grid_a_beyond_relative_gain_mean", relative_gain(fought), "ratio", count)
-    _add_same_backbone(record, config, cells, grid, everyone)
-    _add_own_loss(record, config, cells)
-
-
-def _add_same_backbone(
-    record: Record,
-    config: GridConfig,
-    cells: Cells,
-    grid: Sequence[Place],
-    everyone: Sequence[str],
-) -> None:
-    """Comparison (b): what the scores alone are worth."""
-    static = [m for m in everyone if build_method(m.partition("+")[0]).static]
-    means = {m: mean_of(cells, grid, m, "b") for m in (OURS, *everyone)}
-    ours = means[OURS]
-    known = {m: mean for m in static if (mean := means[m]) is not None}
-    if ours is not None and known:
-        best = max(known, key=lambda name: known[name])
-        record.add("best_static_score", best)
-        record.add_figure("grid_b_relative_gain_mean", ours / known[best] - 1, "ratio")
-    oracle = means.get("taylor_oracle")
-    if ours is not None and oracle is not None:
-        record.add_figure("grid_b_gap_to_oracle", oracle - ours, "ratio")
-
-
-def _add_own_loss(record: Record, config: GridConfig, cells: Cells) -> None:
-    """Ours against its own unpruned self, and against small models of the same FLOPs."""
-    for ratio, name in _DELTAS.items():
-        changes = []
-        for place in places(config, [ratio]):
-            ours, whole = cells.score(place, OURS, "b"), cells.unpruned(place, "sentryfuse")
-            if ours is not None and whole is not None:
-                changes.append(ours - whole)
-        if changes:
+        record.add_figure(f"{begin}a_beyond_relative_gain_mean", gain, "ratio", count)
+    if fought := duels(cells, grid, config.strongest_of, "b"):
+        record.add_figure(f"{begin}b_win_rate", win_rate(fought), "ratio", _won(fought))
+    if static := best_static(config, cells):
+        name, ours, best = static
+        record.add(f"{begin}best_static_score", name)
+        record.add_figure(f"{begin}b_relative_gain_mean", ours / best - 1, "ratio")
+    if (gap := oracle_gap(config, cells)) is not None:
+        record.add_figure(f"{begin}b_gap_to_oracle", gap, "ratio")
+    own = f"{part.name}_" if part.name else ""
+    for ratio, name in ELASTIC.items():
+        if changes := elastic_changes(config, cells, ratio):
             spread = {"cells": len(changes), "worst": min(changes)}
-            record.add_figure(name, fmean(changes), "ratio", spread)
+            record.add_figure(f"{own}{name}", fmean(changes), "ratio", spread)
     for ratio in config.small_ratios:
-        leads = []
-        for place in places(config, [ratio]):
-            ours, small = cells.score(place, OURS, "b"), cells.small(place)
-            if ours is not None and small is not None:
-                leads.append(ours - small)
-        if leads:
+        if leads := leads_over_small(config, cells, ratio):
             spread = {"cells": len(leads), "worst": min(leads)}
-            name = f"grid_over_small_rho{permille(ratio)}_delta"
+            name = f"{begin}over_small_rho{permille(ratio)}_delta"
             record.add_figure(name, fmean(leads), "ratio", spread)
 
 
-def mean_of(
-    cells: Cells, where: Sequence[Place], method: str, comparison: Comparison
-) -> float | None:
-    """Mean score of a method over cells; None if it is missing in one of them."""
-    scores = [cells.score(place, method, comparison) for place in where]
-    known = [score for score in scores if score is not None]
-    return fmean(known) if known and len(known) == len(scores) else None
+def _won(fought: Sequence[Duel]) -> dict[str, float]:
+    return {"cells": len(fought), "won": sum(d.won for d in fought)}
+
+
+def rivals(config: GridConfig) -> list[str]:
+    """Every method that is not ours."""
+    return [m for m in config.methods if not m.startswith(OURS)]
+
+
+def best_static(config: GridConfig, cells: Cells) -> tuple[str, float, float] | None:
+    """Find the static method with the best mean on our backbone over cells that have them all.
+
+    Returns:
+        Its name, the mean of ours, its mean; None if there is no such cell.
+    """
+    static = [m for m in rivals(config) if build_method(m.partition("+")[0]).static]
+    means = _common_means(config, cells, (OURS, *static))
+    if not static or means is None:
+        return None
+    best = max(static, key=lambda name: means[name])
+    return best, means[OURS], means[best]
+
+
+def oracle_gap(config: GridConfig, cells: Cells) -> float | None:
+    """Mean by which the labelled saliency of the presence at hand beats the gate, on ours."""
+    if "taylor_oracle" not in config.methods:
+        return None
+    means = _common_means(config, cells, (OURS, "taylor_oracle"))
+    return None if means is None else means["taylor_oracle"] - means[OURS]
+
+
+def _common_means(
+    config: GridConfig, cells: Cells, methods: Sequence[str]
+) -> dict[str, float] | None:
+    found = [
+        means
+        for place in places(config, config.ratios)
+        if (means := paired(*(cells.seeds(place, m, "b") for m in methods))) is not None
+    ]
+    if not found:
+        return None
+    return dict(zip(methods, map(fmean, zip(*found, strict=True)), strict=True))
+
+
+def elastic_changes(config: GridConfig, cells: Cells, ratio: float) -> list[float]:
+    """Ours pruned less ours unpruned, in each cell of this ratio."""
+    pairs = (
+        paired(cells.seeds(place, OURS, "b"), cells.unpruned_seeds(place, "sentryfuse"))
+        for place in places(config, [ratio])
+    )
+    return [pair[0] - pair[1] for pair in pairs if pair is not None]
+
+
+def leads_over_small(config: GridConfig, cells: Cells, ratio: float) -> list[float]:
+    """Ours pruned less the small dense model of the same FLOPs, in each cell of this ratio."""
+    pairs = (
+        paired(cells.seeds(place, OURS, "b"), cells.small_seeds(place))
+        for place in places(config, [ratio])
+    )
+    return [pair[0] - pair[1] for pair in pairs if pair is not None]
 
 
 def tables(config: GridConfig, cells: Cells) -> Iterator[str]:
@@ -113,6 +138,8 @@ def tables(config: GridConfig, cells: Cells) -> Iterator[str]:
         ("b", "all on the backbone trained for pruning"),
     ):
         for data in config.data:
+            if not cells.has(data):
+                continue
             yield f"### ({comparison}) {data}: {title}\n"
             yield from _table(config, cells, data, "a" if comparison == "a" else "b")
             yield ""

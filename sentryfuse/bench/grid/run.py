@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import multiprocessing
 from collections.abc import Callable, Iterable
@@ -21,6 +20,7 @@ from sentryfuse.bench.grid.jobs import (
     trainings,
 )
 from sentryfuse.bench.grid.measure import measure
+from sentryfuse.bench.grid.records import write_record
 
 logger = logging.getLogger(__name__)
 
@@ -122,8 +122,4 @@ def do(config: GridConfig, job: Job, places: Places) -> None:
     source = models.read_source(places.data, job.training.data)
     trained = models.load(config, job.training, source, places.run(job.training))
     record = measure(config, job, source, trained)
-    path = places.record(job)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(record) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_record(record, places.record(job))

@@ -70,6 +70,7 @@ class ModalityEncoder(nn.Module):
             patch_length=shape.patch_length(modality),
             embed_dim=d,
             summary=shape.summary_token,
+            sample_norm=shape.sample_norm,
         )
         self.layers = nn.ModuleList(
             TransformerLayer(shape, FeedForward(embed_dim=d, hidden_dim=shape.ffn_dim))

@@ -6,6 +6,7 @@ docs/baselines.md tells what each scores, sees and does afterwards, and where we
 from sentryfuse.learn.baselines.calibration import Calibration
 from sentryfuse.learn.baselines.correction import least_squares
 from sentryfuse.learn.baselines.method import CorrectionKind, Method, Pruning, Ranking
+from sentryfuse.learn.baselines.reference import Reference
 from sentryfuse.learn.baselines.registry import BASELINES, OURS, build_method
 from sentryfuse.learn.baselines.scorer import Scorer
 
@@ -17,6 +18,7 @@ __all__ = [
     "Method",
     "Pruning",
     "Ranking",
+    "Reference",
     "Scorer",
     "build_method",
     "least_squares",

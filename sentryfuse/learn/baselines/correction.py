@@ -15,8 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from sentryfuse.learn.backbones import Backbone
-from sentryfuse.learn.baselines.blocks import BlockTap, UnitBlock, unit_blocks
-from sentryfuse.learn.baselines.calibration import Calibration, Inputs
+from sentryfuse.learn.backbones.scales import UnitScales
+from sentryfuse.learn.baselines.blocks import BlockTap, UnitBlock
+from sentryfuse.learn.baselines.calibration import Calibration
+from sentryfuse.learn.baselines.reference import Reference
 from sentryfuse.pruning import Mask, Moments, Projection, fit_scales, refit
 
 Fit = Callable[[Moments, Projection, int], Projection | None]
@@ -27,7 +29,12 @@ _MAX_SCALE = 10.0
 
 
 def least_squares(
-    model: Backbone, calibration: Calibration, mask: Mask, ridge: float = 1e-3
+    model: Backbone,
+    calibration: Calibration,
+    mask: Mask,
+    reference: Reference | None = None,
+    *,
+    ridge: float = 1e-3,
 ) -> dict[str, Projection]:
     """Refit every output projection by ridge regression: an option for any method's mask.
 
@@ -35,6 +42,7 @@ def least_squares(
         model: Unpruned; left as it was.
         calibration: Labels are not read.
         mask: Which units stay, for which presence.
+        reference: See :func:`walk`.
         ridge: See :func:`sentryfuse.pruning.refit`.
 
     Returns:
@@ -44,10 +52,12 @@ def least_squares(
     def fit(moments: Moments, start: Projection, unit_width: int) -> Projection:
         return refit(moments, start, ridge)
 
-    return walk(model, calibration, mask, fit)
+    return walk(model, calibration, mask, fit, reference)
 
 
-def mask_tuning(model: Backbone, calibration: Calibration, mask: Mask) -> dict[str, Projection]:
+def mask_tuning(
+    model: Backbone, calibration: Calibration, mask: Mask, reference: Reference | None = None
+) -> dict[str, Projection]:
     """Scale every unit that stays, by least squares (Kwon et al. 2022, section 4.3).
 
     As in the authors' code, the first block whose scales leave [-10, 10] ends the tuning.
@@ -59,19 +69,32 @@ def mask_tuning(model: Backbone, calibration: Calibration, mask: Mask) -> dict[s
             return None
         return Projection(start.weight * np.repeat(scales, unit_width), start.bias)
 
-    return walk(model, calibration, mask, fit)
+    return walk(model, calibration, mask, fit, reference)
 
 
-def walk(model: Backbone, calibration: Calibration, mask: Mask, fit: Fit) -> dict[str, Projection]:
-    """Fit every output projection that the presence computes, in the order of computation."""
-    blocks = unit_blocks(model.inventory, mask.presence)
-    batches = [inputs for inputs, _ in calibration.batches(mask.presence)]
+def walk(
+    model: Backbone,
+    calibration: Calibration,
+    mask: Mask,
+    fit: Fit,
+    reference: Reference | None = None,
+) -> dict[str, Projection]:
+    """Fit every output projection that the presence computes, in the order of computation.
+
+    Args:
+        model: Unpruned; left as it was.
+        calibration: Labels are not read.
+        mask: Which units stay, for which presence.
+        fit: From what arrives at a block to its new projection.
+        reference: Of this model, these windows and the mask's presence, if there is one already.
+    """
+    reference = reference or Reference(model, calibration, mask.presence)
     projections: dict[str, Projection] = {}
     with torch.no_grad():
-        wanted = _streams_after(model, blocks, batches)
         pruned = model.select(mask.presence, mask.keep)
-        for stage in _stages(blocks):
-            for block, moments in _moments(pruned, stage, batches, wanted).items():
+        feed = _Feed(pruned, reference)
+        for stage in _stages(reference.blocks):
+            for block, moments in _moments(feed, stage, reference).items():
                 keep = mask.keep[block.layer.units]
                 start = block.projection(pruned)
                 width = start.weight.shape[1] // int(keep.sum())
@@ -83,6 +106,31 @@ def walk(model: Backbone, calibration: Calibration, mask: Mask, fit: Fit) -> dic
                 whole[:, np.repeat(keep, width)] = fitted.weight
                 projections[block.exit] = Projection(whole, fitted.bias)
     return projections
+
+
+class _Feed:
+    """Runs only that part of a pruned model that a stage of blocks stands in.
+
+    Blocks of a modality are its encoder's or belong to the fusion before which all encoders end;
+    once the fusion is reached, no encoder changes any more.
+    """
+
+    def __init__(self, pruned: Backbone, reference: Reference) -> None:
+        self.pruned = pruned
+        self._reference = reference
+        self._scales = UnitScales(pruned.inventory, None)
+        self._encoded: list[dict[str, Tensor]] = []
+
+    def run(self, stage: tuple[UnitBlock, ...], number: int) -> None:
+        """Compute batch ``number`` as far as this stage needs it."""
+        if all(block.path.startswith("encoders.") for block in stage):
+            self.pruned.encode(self._reference.batches[number], self._scales)
+            return
+        if not self._encoded:
+            self._encoded = [
+                self.pruned.encode(inputs, self._scales) for inputs in self._reference.batches
+            ]
+        self.pruned.fuse(self._encoded[number], self._reference.presence, self._scales)
 
 
 def _stages(blocks: tuple[UnitBlock, ...]) -> list[tuple[UnitBlock, ...]]:
@@ -105,32 +153,16 @@ def _stages(blocks: tuple[UnitBlock, ...]) -> list[tuple[UnitBlock, ...]]:
     return stages
 
 
-def _streams_after(
-    model: nn.Module, blocks: tuple[UnitBlock, ...], batches: list[Inputs]
-) -> dict[UnitBlock, list[Tensor]]:
-    """Return the residual stream after each block, ``[rows, embed_dim]`` for each batch."""
-    streams: dict[UnitBlock, list[Tensor]] = {block: [] for block in blocks}
-    with BlockTap(model, blocks) as tap:
-        for inputs in batches:
-            model(inputs)
-            for block in blocks:
-                streams[block].append(tap.stream(block) + tap.output(block))
-    return streams
-
-
 def _moments(
-    pruned: nn.Module,
-    stage: tuple[UnitBlock, ...],
-    batches: list[Inputs],
-    wanted: dict[UnitBlock, list[Tensor]],
+    feed: _Feed, stage: tuple[UnitBlock, ...], reference: Reference
 ) -> dict[UnitBlock, Moments]:
     """Return the moments of what arrives at each block and of what is still to be added."""
     moments: dict[UnitBlock, Moments] = {}
-    with BlockTap(pruned, stage) as tap:
-        for number, inputs in enumerate(batches):
-            pruned(inputs)
+    with BlockTap(feed.pruned, stage) as tap:
+        for number in range(len(reference.batches)):
+            feed.run(stage, number)
             for block in stage:
-                lacking = wanted[block][number] - tap.stream(block)
+                lacking = reference.streams[block][number] - tap.stream(block)
                 seen = Moments.of(tap.units(block).numpy(), lacking.numpy())
                 moments[block] = moments[block] + seen if block in moments else seen
     return moments

@@ -7,6 +7,7 @@ import torch
 
 from sentryfuse.learn.backbones import Backbone
 from sentryfuse.learn.baselines.calibration import Calibration
+from sentryfuse.learn.baselines.reference import Reference
 from sentryfuse.learn.baselines.scorer import by_deviation
 from sentryfuse.learn.baselines.statistics import feature_statistics
 from sentryfuse.presence import Presence
@@ -52,7 +53,7 @@ class Flap:
 
 
 def bias_compensation(
-    model: Backbone, calibration: Calibration, mask: Mask
+    model: Backbone, calibration: Calibration, mask: Mask, reference: Reference | None = None
 ) -> dict[str, Projection]:
     """Return output projections whose biases hold the mean output of the removed units.
 
@@ -60,9 +61,11 @@ def bias_compensation(
         model: Unpruned.
         calibration: Labels are not read.
         mask: Which units stay, for which presence.
+        reference: Of this model, these windows and the mask's presence, if there is one already.
     """
+    reference = reference or Reference(model, calibration, mask.presence)
     projections = {}
-    for block, seen in feature_statistics(model, calibration, mask.presence).items():
+    for block, seen in reference.statistics.items():
         keep = np.repeat(mask.keep[block.layer.units], block.unit_width(model))
         projections[block.exit] = absorb_means(block.projection(model), seen.mean, keep)
     return projections

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -12,6 +11,7 @@ import torch
 from sentryfuse.learn.backbones import Backbone
 from sentryfuse.learn.baselines.calibration import Calibration
 from sentryfuse.learn.baselines.correction import least_squares
+from sentryfuse.learn.baselines.reference import Reference
 from sentryfuse.learn.baselines.scorer import Scorer
 from sentryfuse.presence import Presence
 from sentryfuse.pruning import (
@@ -25,7 +25,7 @@ from sentryfuse.pruning import (
 from sentryfuse.units import BoolArray, FloatArray, Inventory
 
 CorrectionKind = Literal["own", "none", "least_squares"]
-Correct = Callable[[Backbone, Calibration, Mask], dict[str, Projection]]
+Correct = Callable[[Backbone, Calibration, Mask, Reference | None], dict[str, Projection]]
 
 
 class Ranking(Protocol):
@@ -96,11 +96,12 @@ class Pruning:
 
     def apply(self, model: Backbone) -> Backbone:
         """Return the smaller model; ``model`` stays as it is."""
-        state = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-        changed = corrected_weights(state, self.projections)
-        corrected = copy.deepcopy(model)
-        corrected.load_state_dict({name: torch.from_numpy(w) for name, w in changed.items()})
-        return corrected.select(self.mask.presence, self.mask.keep)
+        if self.projections:
+            state = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+            changed = corrected_weights(state, self.projections)
+            model = model.copied()
+            model.load_state_dict({name: torch.from_numpy(w) for name, w in changed.items()})
+        return model.select(self.mask.presence, self.mask.keep)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -153,6 +154,7 @@ class Method:
         presence: Presence,
         ratio: float,
         correction: CorrectionKind = "own",
+        reference: Reference | None = None,
     ) -> Pruning:
         """Choose a mask and correct what it does.
 
@@ -163,10 +165,12 @@ class Method:
             presence: Modalities that the smaller model reads.
             ratio: Fraction of the prunable FLOPs to remove, [0, 1).
             correction: The authors' own, none, or least squares in its place.
+            reference: Of the same model, windows and presence; saves time where several ratios
+                are asked for.
         """
         mask = Mask(presence, permille(ratio), ranking.keep(presence, ratio))
         if correction == "least_squares":
-            return Pruning(mask, least_squares(model, calibration, mask))
+            return Pruning(mask, least_squares(model, calibration, mask, reference))
         if correction == "own" and self.correct is not None:
-            return Pruning(mask, self.correct(model, calibration, mask))
+            return Pruning(mask, self.correct(model, calibration, mask, reference))
         return Pruning(mask)

@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from sentryfuse.learn.backbones import Backbone
 from sentryfuse.learn.baselines.calibration import Calibration
 from sentryfuse.learn.baselines.scorer import by_rank
+from sentryfuse.learn.nn import SampleNorm
 from sentryfuse.presence import Presence
 from sentryfuse.pruning import select_units
 from sentryfuse.units import BoolArray, FloatArray, Inventory
@@ -64,6 +65,9 @@ def flow_weights(model: nn.Module) -> dict[str, Tensor]:
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear):
             weights[f"{name}.weight"] = module.weight.detach().double().abs()
+        if isinstance(module, SampleNorm):
+            weights[f"{name}.mean"] = torch.zeros_like(module.mean, dtype=torch.float64)
+            weights[f"{name}.scale"] = module.scale.double()
     return weights
 
 

@@ -7,6 +7,7 @@ from sentryfuse.learn.nn.laplace import LaplaceRouter
 from sentryfuse.learn.nn.missing_bank import FixedBank, MissingBank
 from sentryfuse.learn.nn.mixture import Experts, MixtureOfExperts, RoutedExperts
 from sentryfuse.learn.nn.patches import PairMerge, PatchEmbedding
+from sentryfuse.learn.nn.sample_norm import SampleNorm
 from sentryfuse.learn.nn.sentry_attend import SentryAttend, SharedSentryAttend
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "PairMerge",
     "PatchEmbedding",
     "RoutedExperts",
+    "SampleNorm",
     "SentryAttend",
     "SharedSentryAttend",
     "balance_loss",

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sentryfuse.learn.nn.sample_norm import SampleNorm
 from sentryfuse.spec import SUMMARY_STATISTICS
 
 
@@ -22,12 +23,21 @@ class PatchEmbedding(nn.Module):
         patch_length: Samples in a patch; the last patch is padded with zeros.
         embed_dim: Width of the tokens.
         summary: Whether to add the summary token.
+        sample_norm: Whether each sample is standardised by itself on its way into a patch.
     """
 
     def __init__(
-        self, *, length: int, channels: int, patch_length: int, embed_dim: int, summary: bool
+        self,
+        *,
+        length: int,
+        channels: int,
+        patch_length: int,
+        embed_dim: int,
+        summary: bool,
+        sample_norm: bool = False,
     ) -> None:
         super().__init__()
+        self.sample_norm = SampleNorm(length=length, channels=channels) if sample_norm else None
         self.patch_length = patch_length
         self.num_patches = -(-length // patch_length)
         self.project = nn.Linear(patch_length * channels, embed_dim)
@@ -37,7 +47,8 @@ class PatchEmbedding(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Turn ``[batch, length, channels]`` into ``[batch, time, embed_dim]``."""
         padding = self.num_patches * self.patch_length - x.shape[1]
-        padded = F.pad(x, (0, 0, 0, padding))
+        samples = x if self.sample_norm is None else self.sample_norm(x)
+        padded = F.pad(samples, (0, 0, 0, padding))
         tokens: Tensor = self.project(padded.view(len(x), self.num_patches, -1))
         if self.summary is not None:
             tokens = torch.cat([tokens, self.summary(statistics(x))[:, None]], dim=1)

@@ -26,7 +26,7 @@ class Embedding:
     modality: ModalitySpec
     patch_length: int
     patch_weight: Array
-    """``[patch_length * channels, embed_dim]``"""
+    """``[patch_length * channels, embed_dim]``, or one such map for each patch."""
     summary_weight: Array | None
     """``[channels, statistics, embed_dim]``; None if the model has no summary tokens."""
     variance_floor: Array
@@ -49,11 +49,19 @@ class Embedding:
         position = weights[f"{name}.position"].astype(np.float64)
 
         project = Linear.read(weights, f"{name}.project")
-        patch_weight = (project.weight / np.tile(std, patch_length)).T
         # Padding stands for samples that are zero after standardisation, so it has no mean.
-        real = np.arange(patches * patch_length) < modality.length
-        means = (real[:, None] * mean).reshape(patches, -1)
-        position[:patches] += project.bias - means @ patch_weight
+        means = np.zeros((patches * patch_length, modality.channels))
+        means[: modality.length] = mean
+        if shape.sample_norm:
+            scale = np.zeros_like(means)
+            scale[: modality.length] = weights[f"{name}.sample_norm.scale"] / std
+            means[: modality.length] += std * weights[f"{name}.sample_norm.mean"]
+            patch_weight = project.weight.T * scale.reshape(patches, -1, 1)
+            offset = np.einsum("pk,pkd->pd", means.reshape(patches, -1), patch_weight)
+        else:
+            patch_weight = (project.weight / np.tile(std, patch_length)).T
+            offset = means.reshape(patches, -1) @ patch_weight
+        position[:patches] += project.bias - offset
 
         summary_weight = None
         if shape.summary_token:
@@ -77,8 +85,14 @@ class Embedding:
         padding = patches * self.patch_length - self.modality.length
         if padding:
             window = graph.node("Pad", window, graph.integers(0, 0, 0, 0, padding, 0))
-        window = graph.reshape(window, -1, patches, len(self.patch_weight))
-        tokens = graph.node("MatMul", window, graph.constant(self.patch_weight))
+        patch_dim, d = self.patch_weight.shape[-2:]
+        if self.patch_weight.ndim == 3:
+            window = graph.reshape(window, -1, patches, 1, patch_dim)
+            products = graph.node("MatMul", window, graph.constant(self.patch_weight))
+            tokens = graph.reshape(products, -1, patches, d)
+        else:
+            window = graph.reshape(window, -1, patches, patch_dim)
+            tokens = graph.node("MatMul", window, graph.constant(self.patch_weight))
         if summary is not None:
             tokens = graph.node("Concat", tokens, summary, axis=1)
         return graph.node("Add", tokens, graph.constant(self.position))

@@ -12,6 +12,7 @@ from tests.integration.cli.conftest import Run, labelled_windows
 
 pytest.importorskip("torch", reason="the grid trains")
 
+from sentryfuse.bench.grid.records import read_record, read_records
 from sentryfuse.data.splits import recommended_split
 from sentryfuse.data.windows import save_windows
 
@@ -37,7 +38,7 @@ def places(folder: Path) -> list[str]:
 
 def test_every_model_is_trained_and_every_method_measured(folder: Path) -> None:
     models = list((folder / "runs").glob("*/model.safetensors"))
-    records = [json.loads(path.read_text()) for path in (folder / "records").glob("*.json")]
+    records = read_records(folder / "records")
 
     assert len(models) + len(records) == JOBS
     assert {r["method"] for r in records if r["school"] == "conventional"} == {
@@ -51,14 +52,14 @@ def test_every_model_is_trained_and_every_method_measured(folder: Path) -> None:
 
 def test_a_grid_that_lost_a_result_does_that_again_and_nothing_else(folder: Path, run: Run) -> None:
     lost = folder / "records" / "toy-maestro-conventional-seed0-flap.json"
-    before = json.loads(lost.read_text())["rows"]
+    before = read_record(lost)["rows"]
     lost.unlink()
     kept = {path: path.stat().st_mtime_ns for path in folder.glob("*/**/*") if path.is_file()}
 
     done = run("bench", "grid", *places(folder))
 
     assert done.code == 0
-    assert json.loads(lost.read_text())["rows"] == before
+    assert read_record(lost)["rows"] == before
     assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
 
 

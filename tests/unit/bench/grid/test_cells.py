@@ -83,6 +83,14 @@ def test_a_cell_that_lacks_a_rival_is_not_counted_as_won() -> None:
     assert duels(cells(), [HERE], ("magnitude", "flap"), "a") == []
 
 
+def test_methods_meet_on_the_seeds_that_all_of_them_have() -> None:
+    lucky = cells(record("conventional", "magnitude", 1.0, seed=2))
+
+    (duel,) = duels(lucky, [HERE], ("random", "magnitude"), "a")
+
+    assert (duel.ours, duel.theirs) == (pytest.approx(0.7), 0.5)
+
+
 def test_a_draw_is_not_won() -> None:
     assert not Duel(HERE, 0.5, "random", 0.5).won
 

@@ -24,6 +24,16 @@ def test_recall_weighs_classes_alike_and_accuracy_windows() -> None:
     assert (scores["accuracy"], scores["recall"]) == (0.75, 0.5)
 
 
+def test_macro_f1_is_the_mean_of_harmonic_means_of_precision_and_recall() -> None:
+    answers = np.eye(3, dtype=np.float32)[[0, 0, 1, 1, 1, 0]]
+
+    scores = metrics(answers, np.array([0, 0, 0, 1, 1, 2]))
+
+    first = 2 * (2 / 3) * (2 / 3) / (2 / 3 + 2 / 3)
+    second = 2 * (2 / 3) * 1 / (2 / 3 + 1)
+    assert scores["f1"] == pytest.approx((first + second + 0) / 3, abs=1e-5)
+
+
 def test_auroc_is_for_two_classes() -> None:
     logits = np.eye(3, dtype=np.float32)
 
