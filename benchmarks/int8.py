@@ -148,7 +148,10 @@ def open_quantised(graph: bytes, *, profile: Path | None = None) -> onnxruntime.
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
-def candidates(bundle: Bundle, presences: list[Presence], train: WindowSet) -> list[Candidate]:
+def candidates(
+    bundle: Bundle, presences: list[Presence], train: WindowSet, seconds: dict[str, list[float]]
+) -> list[Candidate]:
+    """Build every variant in every precision; ``seconds`` gets what quantising one took."""
     builder = VariantBuilder(bundle)
     chosen = np.random.default_rng(0).choice(len(train), CALIBRATION_WINDOWS, replace=False)
     found = []
@@ -159,8 +162,10 @@ def candidates(bundle: Bundle, presences: list[Presence], train: WindowSet) -> l
             graph = builder.graph(builder.mask(presence, ratio))
             found.append(Candidate(presence, ratio, FP32, graph, open_session(graph, threads=1)))
             for precision in (DYNAMIC, STATIC):
+                started = time.perf_counter()
                 small = quantised(graph, precision, windows)
                 session = open_quantised(small)
+                seconds[precision].append(time.perf_counter() - started)
                 found.append(Candidate(presence, ratio, precision, small, session))
     return found
 
@@ -217,7 +222,8 @@ def main() -> None:
     val = data.of_groups(split.val)
     size = len(bundle.spec.modalities)
     presences = [Presence.full(size), Presence.of((0, 2, 4), size), Presence.of((0,), size)]
-    found = candidates(bundle, presences, data.of_groups(split.train))
+    quantising: dict[str, list[float]] = {precision: [] for precision in (DYNAMIC, STATIC)}
+    found = candidates(bundle, presences, data.of_groups(split.train), quantising)
     record = Record(
         "int8",
         "Does quantising a variant to INT8 give a better point than pruning it further?",
@@ -263,6 +269,10 @@ def main() -> None:
         },
     )
     add_figures(record, found, accuracies, timings)
+    for precision, samples in quantising.items():
+        name = f"int8_{precision}_quantise_seconds"
+        record.add_samples(name, samples, "s")
+        record.add_figure(name, float(np.median(samples)), "s")
     print("wrote", record.save())
 
 
