@@ -33,6 +33,7 @@ from sentryfuse.learn.settings import Recipe
 from sentryfuse.learn.train import model_spec, run_epochs
 from sentryfuse.presence import Presence, all_presences
 from sentryfuse.variants import VariantBuilder
+from sentryfuse.variants.variant import open_session
 
 NEVER = 1 << 30  # tokens
 DENSE, SPARSE = "dense", "shared"
@@ -107,9 +108,11 @@ def tested(path: Path, windows: WindowSet) -> Table:
         inputs = {n: windows.arrays[n].astype(np.float32) for n in presence.names(names)}
         table[presence.hex] = []
         for ratio in RATIOS:
-            variant = builder.build(builder.mask(presence, ratio))
+            session = open_session(builder.graph(builder.mask(presence, ratio)), threads=1)
             answers = [
-                variant.run({n: a[i : i + BATCH] for n, a in inputs.items()}).argmax(axis=1)
+                session.run(None, {n: a[i : i + BATCH] for n, a in inputs.items()})[0].argmax(
+                    axis=1
+                )
                 for i in range(0, len(windows), BATCH)
             ]
             table[presence.hex].append(float((np.concatenate(answers) == windows.label).mean()))
