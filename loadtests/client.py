@@ -38,6 +38,8 @@ class Target:
     most_connections: int = 2048
     patience_s: float = 5.0
     """How long to wait for answers after the last request was due."""
+    read: Callable[[Exchange, float], Outcome] = read_outcome
+    """Makes an outcome of an exchange that is over; one for servers that answer otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ class _Loop(ABC):
     def volley(self) -> Volley:
         """What became of it, read from the raw answers."""
         return Volley(
-            outcomes=tuple(read_outcome(exchange, self._began_s) for exchange in self._exchanges),
+            outcomes=tuple(self._target.read(e, self._began_s) for e in self._exchanges),
             began_s=self._began_s,
             duration_s=self._ended_s - self._began_s,
             cpu_s=self._cpu_s,
