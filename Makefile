@@ -44,7 +44,7 @@ train-dsads: .venv/testing ## Train the bundle that ships in models/ again (abou
 	    --config configs/dsads-maestro.toml --out models/dsads-maestro/1 --resume
 
 clean: ## Remove the environment and caches
-	rm -rf .venv .venv-audit .venv-kserve tests/k8s/crds/node_modules build site *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-audit .venv-kserve .venv-peers tests/k8s/crds/node_modules build site *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -33,7 +33,9 @@ _FENCE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _COMMAND = re.compile(rf"(?:^|[|;&(]) *(?:[A-Z_]+=\S* +)*({'|'.join(NEEDS)})(?= |$)", re.MULTILINE)
-_MEASURES = re.compile(r"^(?:\S*/)?python (?:-m loadtests|benchmarks/)", re.MULTILINE)
+_MEASURES = re.compile(
+    r"^(?:\S*/)?python (?:-m (?:loadtests|benchmarks)|benchmarks/)", re.MULTILINE
+)
 _CALL = re.compile(
     r"(?:^|[|;(] *|/|=\S* )(?:python -m )?((?:sentryfuse|loadtests) \w[^\n|;)]*)", re.MULTILINE
 )

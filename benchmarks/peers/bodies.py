@@ -51,9 +51,7 @@ def rounded(array: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def v2_json(path: str, windows: Windows) -> bytes:
     """Open Inference Protocol, numbers as JSON, flat as its clients write them."""
-    inputs = [
-        {**_described(n, w), "data": rounded(w).ravel().tolist()} for n, w in windows.items()
-    ]
+    inputs = [{**_described(n, w), "data": rounded(w).ravel().tolist()} for n, w in windows.items()]
     return post_json(path, {"inputs": inputs})
 
 

@@ -3,11 +3,11 @@
 Builds an environment for each peer (once, in .venv-peers/, versions pinned), then lets each have
 its turns: started, asked by one client, saturated, asked at rising rates until 99 of 100 answers
 no longer come within 20 ms, weighed, stopped. One server runs at a time. Leave the machine alone
-meanwhile. Every answer is compared with the graph's before anything is measured.
+meanwhile. In each turn answers are compared with the graph's before anything is measured.
 
     python -m benchmarks.peers --install        builds environments and ends (2 GB, minutes)
     python -m benchmarks.peers --check          starts each and compares its answers
-    python -m benchmarks.peers                  measures: about 11 minutes, and keeps a record
+    python -m benchmarks.peers                  measures: about 10 minutes, and keeps a record
     python -m benchmarks.peers --peers fastapi triton --turns 1 --no-record
 
 A peer that does not install or run here is named with the reason, and the rest goes on. How each
@@ -57,11 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> Record | None:
         if args.install:
             screen.note(f"ready: {', '.join(p.title for p in peers)}")
             return None
-        rounds.check(peers)
         if args.check:
+            rounds.check(peers)
             return None
         with screen.progress() as report:
-            plan = Plan(seconds=args.seconds, idle_s=min(args.seconds, 1.5))
+            plan = Plan(seconds=args.seconds, idle_s=min(args.seconds, 2.0))
             rounds.run(peers, plan, turns=args.turns, report=report)
     record = _record(rounds, args.seconds, args.turns)
     screen.table(*table(rounds.turns, {p.name: p.title for p in SYSTEMS.values()}))

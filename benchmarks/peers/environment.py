@@ -13,7 +13,7 @@ ENVIRONMENTS = Path(".venv-peers")
 """Where they are kept; git ignores it."""
 
 
-class NotInstalled(RuntimeError):
+class InstallError(RuntimeError):
     """A peer's environment could not be built."""
 
 
@@ -21,7 +21,7 @@ def interpreter(peer: Peer, folder: Path) -> Path:
     """Return the interpreter that runs a peer, building its environment if need be.
 
     Raises:
-        NotInstalled: pip failed; the message holds the end of what it said.
+        InstallError: pip failed; the message holds the end of what it said.
     """
     if peer.requirements is None:
         return Path(sys.executable)
@@ -46,5 +46,5 @@ def installed(python: Path) -> list[str]:
 def _run(command: list[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise NotInstalled(f"{' '.join(command[1:4])} failed: {done.stderr.strip()[-500:]}")
+        raise InstallError(f"{' '.join(command[1:4])} failed: {done.stderr.strip()[-500:]}")
     return done.stdout

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.environment import NotInstalled, installed, interpreter
+from benchmarks.peers.environment import InstallError, installed, interpreter
 from benchmarks.peers.material import Material
 from benchmarks.peers.peer import Peer
-from benchmarks.peers.running import ServerFailed, running
+from benchmarks.peers.running import ServerError, running
 from benchmarks.peers.turn import Plan, check_answers, take_turn
 from loadtests.trial import Submit
 from sentryfuse.cli.screen import Report, Screen
@@ -59,7 +59,7 @@ class Rounds:
                 python = interpreter(peer, self.environments)
                 if peer.requirements is not None:
                     self.packages[peer.name] = installed(python)
-            except NotInstalled as error:
+            except InstallError as error:
                 self._leave_out(peer, error)
                 continue
             self.pythons[peer.name] = python
@@ -75,7 +75,7 @@ class Rounds:
                     ready_s = server.wait_for_an_answer(messages[0])
                     check_answers(server, peer, messages, self.material.logits)
                     self.screen.say(f"{peer.title}: right answers, the first after {ready_s:.1f} s")
-            except ServerFailed as error:
+            except ServerError as error:
                 self._leave_out(peer, error)
 
     def run(self, peers: Sequence[Peer], plan: Plan, *, turns: int, report: Report) -> None:
@@ -104,7 +104,7 @@ class Rounds:
                     plan,
                     seed=seed,
                 )
-        except (ServerFailed, OSError) as error:
+        except (ServerError, OSError) as error:
             self._leave_out(peer, error)
             return
         self.turns.setdefault(peer.name, []).append(turn.to_json())

@@ -19,7 +19,7 @@ from benchmarks.peers.engine.dense_model import CORES, FOLDER, GRAPH, PORTS
 from benchmarks.peers.peer import Peer, Place
 
 _HOST = "127.0.0.1"
-_READY_S = 120.0
+_READY_S = 90.0
 _STOP_S = 3.0
 _LOG_BYTES = 1500
 _MARK = "PEER_RUN"
@@ -28,7 +28,7 @@ _ENGINE = Path(__file__).parent / "engine"
 _REPOSITORY = Path(__file__).parents[2]
 
 
-class ServerFailed(RuntimeError):
+class ServerError(RuntimeError):
     """A server did not start, or answered what it must not."""
 
 
@@ -68,7 +68,7 @@ class Running:
         """Send a whole request; return headers (lower case) and body of a 200.
 
         Raises:
-            ServerFailed: It answers something else.
+            ServerError: It answers something else.
             OSError: It can't be reached.
         """
         head, _, body = message.partition(b"\r\n\r\n")
@@ -83,27 +83,27 @@ class Running:
         finally:
             connection.close()
         if response.status != 200:
-            raise ServerFailed(f"{path} answered {response.status}: {answer[:300]!r}")
+            raise ServerError(f"{path} answered {response.status}: {answer[:300]!r}")
         return {k.lower(): v for k, v in response.getheaders()}, answer
 
     def wait_for_an_answer(self, message: bytes) -> float:
         """Ask until there is a 200; return the seconds since it was started.
 
         Raises:
-            ServerFailed: It ended, or there is none after two minutes.
+            ServerError: It ended, or there is none in time.
         """
         last: Exception | None = None
         while time.monotonic() < self._started_s + _READY_S:
             if self._process.poll() is not None:
-                raise ServerFailed(f"it ended while it started: {self._last_words()}")
+                raise ServerError(f"it ended while it started: {self._last_words()}")
             try:
                 self.ask(message)
-            except (OSError, HTTPException, ServerFailed) as error:
+            except (OSError, HTTPException, ServerError) as error:
                 last = error
                 time.sleep(0.02)
                 continue
             return time.monotonic() - self._started_s
-        raise ServerFailed(f"no answer in {_READY_S:g} s ({last}): {self._last_words()}")
+        raise ServerError(f"no answer in {_READY_S:g} s ({last}): {self._last_words()}")
 
     def cpu_s(self) -> float:
         """CPU seconds, user and system, of all its processes that are alive."""
@@ -199,7 +199,9 @@ def _environment(peer: Peer, place: Place, mark: str) -> dict[str, str]:
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("SENTRYFUSE_")}
     return {
         **inherited,
-        "PYTHONPATH": os.pathsep.join([str(_REPOSITORY), str(_ENGINE)] if peer.is_ours else [str(_ENGINE)]),
+        "PYTHONPATH": os.pathsep.join(
+            [str(_REPOSITORY), str(_ENGINE)] if peer.is_ours else [str(_ENGINE)]
+        ),
         "PATH": os.pathsep.join([str(place.python.parent), os.environ.get("PATH", "")]),
         GRAPH: str(place.graph),
         PORTS: ",".join(map(str, place.ports)),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.peers.peer import Peer
-from benchmarks.peers.running import Running, ServerFailed
+from benchmarks.peers.running import Running, ServerError
 from benchmarks.peers.search import highest_rate
 from loadtests.client import Shot, Target, Volley, replay, saturate
 from loadtests.exchange import Exchange
@@ -90,7 +90,7 @@ def take_turn(
         seed: Of the arrivals: the same for everybody in one turn.
 
     Raises:
-        ServerFailed: It does not start, or its answers are not the model's.
+        ServerError: It does not start, or its answers are not the model's.
     """
     ready_s = server.wait_for_an_answer(messages[0])
     check_answers(server, peer, messages, expected)
@@ -101,9 +101,7 @@ def take_turn(
     def loaded(in_flight: int, seconds: float) -> tuple[Volley, float]:
         """Closed loop; CPU seconds of the server for each answer beside it."""
         before_s = server.cpu_s()
-        volley = submit(
-            saturate, target, messages, in_flight=in_flight, seconds=seconds
-        ).result()
+        volley = submit(saturate, target, messages, in_flight=in_flight, seconds=seconds).result()
         return volley, (server.cpu_s() - before_s) / max(len(answered(volley)), 1)
 
     loaded(4, plan.warm_s)
@@ -119,7 +117,7 @@ def take_turn(
     memory = server.memory()
     latencies_s = [o.latency_s for o in answered(one) if o.latency_s is not None]
     if not latencies_s or not saturated_hz:
-        raise ServerFailed(f"no answers under load: {[o.error for o in full.outcomes][:3]}")
+        raise ServerError(f"no answers under load: {[o.error for o in full.outcomes][:3]}")
     return Turn(
         ready_s=ready_s,
         idle_core_ratio=idle,
@@ -219,7 +217,7 @@ def check_answers(
     """Ask for every window, many at a time, and compare each answer with the graph's.
 
     Raises:
-        ServerFailed: One is not the model's: batches were mixed up, or another model answered.
+        ServerError: One is not the model's: batches were mixed up, or another model answered.
     """
     rounds = 2 * list(range(len(messages)))
     with ThreadPoolExecutor(len(messages)) as pool:
@@ -229,7 +227,7 @@ def check_answers(
     for index, (headers, body) in zip(rounds, answers, strict=True):
         answer = peer.answer(headers, body)
         if not same_answer(answer, expected[index]):
-            raise ServerFailed(f"window {index} got {answer}, not {expected[index]}")
+            raise ServerError(f"window {index} got {answer}, not {expected[index]}")
 
 
 def same_answer(answer: NDArray[np.float32], logits: NDArray[np.float32]) -> bool:

@@ -24,7 +24,8 @@ PEER = Peer(
     title="BentoML",
     body="JSON",
     configuration="a batchable API (one array for all sensors, which it needs), batches of up to "
-    "16, `max_latency_ms` at the deadline of 20 ms, a worker for each core, no access log",
+    "16, a worker for each core, no access log; `max_latency_ms` is left as it comes: at 20 it "
+    "refused the first requests of an idle server",
     advice="https://docs.bentoml.com/en/latest/get-started/adaptive-batching.html",
     requirements=requirements_file(__file__),
     command=_command,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dense_model import DenseModel, cores, ports
 from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer
+from kserve.utils.utils import generate_uuid
 
 
 class Dense(Model):
@@ -34,7 +35,7 @@ class Dense(Model):
         logits = self.model.run({i.name: i.as_numpy() for i in payload.inputs})
         output = InferOutput("logits", list(logits.shape), "FP32")
         output.set_data_from_numpy(logits, binary_data=True)
-        return InferResponse(payload.id, self.name, [output])
+        return InferResponse(payload.id or generate_uuid(), self.name, [output])
 
 
 if __name__ == "__main__":

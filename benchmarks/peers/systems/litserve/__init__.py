@@ -15,7 +15,8 @@ PEER = Peer(
     title="LitServe",
     body="JSON",
     configuration="batches of up to 16 that wait 2 ms for company, a worker process for each core "
-    "on one device, its own number of API servers, no access log",
+    "on one device, `fast_queue` (for hundreds of requests per second), its own number of API "
+    "servers, no access log",
     advice="https://lightning.ai/docs/litserve/features/batching",
     requirements=requirements_file(__file__),
     command=lambda place: [place.python, server_file(__file__)],

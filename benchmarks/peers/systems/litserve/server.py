@@ -40,6 +40,7 @@ if __name__ == "__main__":
         Dense(max_batch_size=MOST_WINDOWS, batch_timeout=BATCH_DELAY_S),
         accelerator="cpu",
         workers_per_device=cores(),
+        fast_queue=True,
     )
     server.run(
         host="127.0.0.1",

@@ -24,9 +24,9 @@ PEER = Peer(
     name="rayserve",
     title="Ray Serve",
     body="binary",
-    configuration="`serve.batch` of up to 16 that waits 2 ms, a replica with one CPU for each core, "
-    "100 requests under way in each, `RAY_SERVE_THROUGHPUT_OPTIMIZED` without direct ingress (which "
-    "wants HAProxy), bodies read as bytes, no dashboard, no access log",
+    configuration="`serve.batch` of up to 16 that waits 2 ms, a replica with one CPU for each "
+    "core, 100 requests under way in each, `RAY_SERVE_THROUGHPUT_OPTIMIZED` without direct ingress "
+    "(which wants HAProxy), bodies read as bytes, no dashboard, no access log",
     advice="https://docs.ray.io/en/latest/serve/advanced-guides/performance.html",
     requirements=requirements_file(__file__),
     command=lambda place: [place.python, server_file(__file__)],

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 from dense_model import FOLDER, MOST_WINDOWS, DenseModel, cores, ports
 from pytriton.decorators import batch
 from pytriton.model_config import DynamicBatcher, ModelConfig, Tensor
 from pytriton.triton import Triton, TritonConfig
-
-import os
-from pathlib import Path
 
 
 def instance() -> object:
