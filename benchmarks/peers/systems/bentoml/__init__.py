@@ -26,7 +26,7 @@ PEER = Peer(
     configuration="a batchable API (one array for all sensors, which it needs), batches of up to "
     "16, a worker for each core, no access log; `max_latency_ms` is left as it comes: at 20 it "
     "refused the first requests of an idle server",
-    advice="https://docs.bentoml.com/en/latest/get-started/adaptive-batching.html",
+    advice="https://docs.bentoml.com/en/latest/guides/adaptive-batching.html",
     requirements=requirements_file(__file__),
     command=_command,
     environment=lambda place: {"BENTOML_HOME": str(place.folder), "BENTOML_DO_NOT_TRACK": "True"},

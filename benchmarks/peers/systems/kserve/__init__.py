@@ -16,8 +16,7 @@ PEER = Peer(
     body="binary",
     configuration="the Python server with a custom model, a worker for each core, no gRPC, no "
     "latency log; its batcher is a program of its own for the v1 protocol, which pip does not have",
-    advice="https://kserve.github.io/website/docs/model-serving/predictive-inference/frameworks/"
-    "custom-predictor/custom-predictor",
+    advice="https://kserve.github.io/website/0.12/python_runtime_api/docs/api/",
     requirements=requirements_file(__file__),
     command=lambda place: [place.python, server_file(__file__)],
     message=_message,
