@@ -38,6 +38,8 @@ class Target:
     most_connections: int = 2048
     patience_s: float = 5.0
     """How long to wait for answers after the last request was due."""
+    in_turn: bool = False
+    """Use idle connections in turn, as many callers would; else the one that was used last."""
     read: Callable[[Exchange, float], Outcome] = read_outcome
     """Makes an outcome of an exchange that is over; one for servers that answer otherwise."""
 
@@ -127,7 +129,11 @@ class _Loop(ABC):
         self._exchanges: list[Exchange] = []
         self._under_way = 0
         self._connections = Connections(
-            target.host, target.port, most=target.most_connections, on_over=self._over
+            target.host,
+            target.port,
+            most=target.most_connections,
+            in_turn=target.in_turn,
+            on_over=self._over,
         )
         self._settled = asyncio.Event()
         self._began_s = self._ended_s = self._cpu_s = 0.0

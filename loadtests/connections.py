@@ -14,21 +14,31 @@ from loadtests.exchange import Exchange, FramingError, closes, response_length
 class Connections:
     """Sends every exchange on an idle connection; opens another one when there is none.
 
-    The connection used last is used first: the fewest possible stay warm. Beyond ``most`` an
-    exchange waits here, and its ``sent_s`` shows it.
+    The connection used last is used first: the fewest possible stay warm. Or all are used in
+    turn: a server of several processes shares out connections, not requests, and the few that
+    are warm could be those of one process. Beyond ``most`` an exchange waits here, and its
+    ``sent_s`` shows it.
 
     Args:
         host: Where the server listens.
         port: Its TCP port.
         most: Connections at the same time.
+        in_turn: Use all of them in turn.
         on_over: Called for each exchange exactly once, when it has its response or never will.
     """
 
     def __init__(
-        self, host: str, port: int, *, most: int, on_over: Callable[[Exchange], None]
+        self,
+        host: str,
+        port: int,
+        *,
+        most: int,
+        in_turn: bool = False,
+        on_over: Callable[[Exchange], None],
     ) -> None:
         self._address = (host, port)
         self._most = most
+        self._next = 0 if in_turn else -1  # of the idle ones
         self._on_over = on_over
         self._idle: list[_Connection] = []
         self._open: set[_Connection] = set()
@@ -48,7 +58,7 @@ class Connections:
     def send(self, exchange: Exchange) -> None:
         """Send now, or as soon as there is a connection."""
         if self._idle:
-            self._idle.pop().send(exchange)
+            self._idle.pop(self._next).send(exchange)
             return
         self._unsent.append(exchange)
         self._reinforce()

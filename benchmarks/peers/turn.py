@@ -95,7 +95,11 @@ def take_turn(
     ready_s = server.wait_for_an_answer(messages[0])
     check_answers(server, peer, messages, expected)
     target = Target(
-        host=server.host, port=server.port, patience_s=_PATIENCE_S, read=read_any_answer
+        host=server.host,
+        port=server.port,
+        patience_s=_PATIENCE_S,
+        in_turn=True,
+        read=read_any_answer,
     )
 
     def loaded(in_flight: int, seconds: float) -> tuple[Volley, float]:

@@ -166,6 +166,18 @@ def test_a_server_that_stalls_delays_no_later_request() -> None:
     assert served.connections <= 4
 
 
+@pytest.mark.parametrize(("in_turn", "used"), [(False, 1), (True, 2)])
+def test_idle_connections_are_used_in_turn_only_if_asked(in_turn: bool, used: int) -> None:
+    def name_connection(index: int, writer: asyncio.StreamWriter) -> None:
+        seen.add(writer.get_extra_info("peername"))
+        answer(index, writer)
+
+    seen: set[object] = set()
+    with small_server(name_connection) as (_, target):
+        replay(replace(target, in_turn=in_turn), MESSAGES, every(0.05, 6), soon())
+    assert len(seen) == used
+
+
 def test_waiting_for_a_connection_counts_from_the_scheduled_time() -> None:
     def slow(index: int, writer: asyncio.StreamWriter) -> None:
         asyncio.get_running_loop().call_later(0.1, answer, index, writer)
