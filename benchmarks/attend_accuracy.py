@@ -40,6 +40,7 @@ DENSE, SPARSE = "dense", "shared"
 FORMS: Mapping[str, Mapping[str, int | str]] = {
     DENSE: {"sparse_from": NEVER},
     SPARSE: {"sparse_form": "shared"},
+    "shared_twice": {"sparse_form": "shared", "sparse_factor": 10},
     "by_head": {"sparse_form": "by_head"},
 }
 RATIOS = (0.0,)  # forms are compared unpruned
