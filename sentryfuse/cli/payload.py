@@ -60,7 +60,8 @@ def _window(modality: ModalitySpec, value: object) -> NDArray[np.float32]:
     try:
         raw = np.array(value)
         if modality.gaps and raw.dtype.kind == "O":
-            raw = np.array(np.where(np.equal(raw, None), np.nan, raw).tolist())
+            missing = np.vectorize(lambda leaf: leaf is None, otypes=[bool])(raw)
+            raw = np.array(np.where(missing, np.nan, raw).tolist())
     except ValueError as error:  # ragged
         raise InputError(f"{expected}, or a batch of such windows; got uneven rows") from error
     shape = (modality.length, modality.channels)

@@ -24,7 +24,7 @@ def step_features(x: Tensor, step_length: int) -> Tensor:
         ``[batch, steps, 3 * channels]``.
     """
     whole = x.shape[1] // step_length * step_length
-    steps = x[:, :whole].unflatten(1, (-1, step_length))
+    steps = x[:, :whole].reshape(len(x), -1, step_length, x.shape[2])
     return torch.cat([steps.mean(dim=2), _log_deviation(steps, 2), _log_change(steps, 2)], dim=2)
 
 
