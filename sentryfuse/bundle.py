@@ -115,10 +115,12 @@ def read_bundle(path: Path) -> Bundle:
         raise BundleError(f"{path}: manifest was changed after the bundle was written")
     try:
         arrays = [_read_arrays(path / name, manifest["files"][name]) for name in _ARRAY_FILES]
+        spec = ModelSpec.from_json(manifest["spec"])
+        gaps = {m.name: m.gaps for m in spec.modalities}
         bundle = Bundle(
-            spec=ModelSpec.from_json(manifest["spec"]),
+            spec=spec,
             normalisation={
-                name: Normalisation(tuple(n["mean"]), tuple(n["std"]))
+                name: Normalisation(tuple(n["mean"]), tuple(n["std"]), gaps=gaps.get(name, False))
                 for name, n in manifest["normalisation"].items()
             },
             weights=arrays[0],

@@ -27,8 +27,14 @@ SPARSE_FORMS = ("shared", "by_head")
 # common experts, or one for each modality over experts of its own.
 ROUTERS = ("joint", "per_modality", "disjoint")
 
-# Mean, standard deviation, minimum and maximum of each channel.
-SUMMARY_STATISTICS = 4
+# What a summary token may say of each channel; ``BackboneSpec.statistics`` says which it does.
+SUMMARIES = ("plain", "rich")
+_PLAIN = ("mean", "deviation", "minimum", "maximum")
+_RICH = (*_PLAIN, "log_deviation", "slope")
+
+# A step of a long window is described by its mean, and the logarithms of its deviation and of
+# its mean change from sample to sample.
+STEP_FEATURES = 3
 
 
 def _positive(owner: str, **values: float) -> None:
@@ -50,6 +56,8 @@ class ModalitySpec:
     unit: str = ""
     """Physical units of the channels, for people."""
     channel_names: tuple[str, ...] = ()
+    gaps: bool = False
+    """Values may be missing inside a window (NaN), and the model is told which were measured."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -74,6 +82,8 @@ class Normalisation:
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    gaps: bool = False
+    """Whether a missing value stays NaN for the model to see; else it becomes the mean."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +106,17 @@ class BackboneSpec:
     max_tokens: int = 25
     """Upper bound on the patches of a window; the patch length follows from it."""
     summary_token: bool = True
-    """Give each modality one more token: mean, deviation, minimum and maximum of its window."""
+    """Give each modality one more token, made of statistics of its window."""
+    summary: str = "plain"
+    """Which statistics: ``plain`` is mean, deviation, minimum and maximum; ``rich`` adds how the
+    window changes over time."""
+    standardise_summary: bool = False
+    """Bring the statistics to one scale before they are projected, whatever they are."""
+    steps: int = 0
+    """Cut windows of at least twice this length into about so many steps, and read each step's
+    mean, deviation and change in place of its samples; 0 = read samples always."""
+    feature_dropout: float = 0.0
+    """Share of standardised features of steps and windows that training hides at random."""
     sample_norm: bool = False
     """Standardise each sample of a window by itself before it becomes part of a patch: for windows
     that begin at the same moment of a cycle."""
@@ -114,8 +134,14 @@ class BackboneSpec:
     """Who shares a router and experts in ``fusemoe``: one of ``ROUTERS``."""
 
     def __post_init__(self) -> None:
-        shape = {k: v for k, v in asdict(self).items() if type(v) is int}
+        shape = {k: v for k, v in asdict(self).items() if type(v) is int and k != "steps"}
+        if self.steps < 0:
+            raise ConfigError(f"backbone.steps must be at least 0, got {self.steps}")
         _positive("backbone", **shape)
+        if not 0 <= self.feature_dropout < 1:
+            raise ConfigError(
+                f"backbone.feature_dropout must be in [0, 1), got {self.feature_dropout}"
+            )
         if self.num_heads % self.num_kv_heads:
             raise ConfigError(
                 f"backbone.num_heads ({self.num_heads}) must be a multiple of "
@@ -127,19 +153,53 @@ class BackboneSpec:
             )
         if self.router not in ROUTERS:
             raise ConfigError(f"backbone.router must be one of {ROUTERS}, got {self.router!r}")
+        if self.steps and self.sample_norm:
+            raise ConfigError("backbone.sample_norm reads samples: backbone.steps must be 0")
+        if self.summary not in SUMMARIES:
+            raise ConfigError(f"backbone.summary must be one of {SUMMARIES}, got {self.summary!r}")
         if self.experts_per_token > self.num_experts:
             raise ConfigError(
                 f"backbone.experts_per_token must be at most num_experts "
                 f"({self.num_experts}), got {self.experts_per_token}"
             )
 
+    def step_length(self, modality: ModalitySpec) -> int:
+        """Samples in one step of this modality; 1 where its samples are read."""
+        if not self.steps or modality.gaps:
+            return 1
+        return max(1, modality.length // self.steps)
+
+    def sequence(self, modality: ModalitySpec) -> tuple[int, int]:
+        """Rows and columns of what patches are cut from: samples, or steps (a rest is left out)."""
+        step = self.step_length(modality)
+        if step == 1:
+            return modality.length, modality.channels
+        return modality.length // step, STEP_FEATURES * modality.channels
+
     def patch_length(self, modality: ModalitySpec) -> int:
-        """Samples in one patch of this modality."""
-        return math.ceil(modality.length / self.max_tokens)
+        """Samples, or steps, in one patch of this modality."""
+        return math.ceil(self.sequence(modality)[0] / self.max_tokens)
 
     def num_patches(self, modality: ModalitySpec) -> int:
         """Patches of one window; the last one is padded with zeros."""
-        return math.ceil(modality.length / self.patch_length(modality))
+        return math.ceil(self.sequence(modality)[0] / self.patch_length(modality))
+
+    def patch_inputs(self, modality: ModalitySpec) -> int:
+        """Numbers of which one patch token is made: values, and which of them were measured."""
+        values = self.patch_length(modality) * self.sequence(modality)[1]
+        return 2 * values if modality.gaps else values
+
+    def statistics(self, modality: ModalitySpec) -> tuple[str, ...]:
+        """What the summary token says of each column, in order; nothing without such a token."""
+        if not self.summary_token:
+            return ()
+        names: tuple[str, ...] = _PLAIN
+        if self.summary == "rich":
+            length, _ = self.sequence(modality)
+            names = _RICH if length > 1 else ("mean",)
+            if length > 1 and not modality.gaps:
+                names += ("log_change",)
+        return (*names, "share") if modality.gaps else names
 
     def encoder_tokens(self, modality: ModalitySpec) -> tuple[int, ...]:
         """Tokens seen by each encoder layer, then the tokens handed to the fusion."""
@@ -183,6 +243,8 @@ class ModelSpec:
         if len(set(names)) != len(names):
             raise ConfigError(f"modality names must differ, got {list(names)}")
         _positive("model", gate_hidden_dim=self.gate_hidden_dim)
+        if self.backbone.sample_norm and any(m.gaps for m in self.modalities):
+            raise ConfigError("backbone.sample_norm needs windows without missing values")
         if self.backbone.router == "disjoint":
             self._check_disjoint_experts()
 

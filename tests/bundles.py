@@ -18,11 +18,13 @@ def small_spec(
     shapes: tuple[tuple[int, int], ...] = ((12, 3), (10, 2), (7, 1), (12, 3), (9, 2)),
     *,
     num_classes: int = 4,
+    gaps: tuple[int, ...] = (),
     **backbone: int | str,
 ) -> ModelSpec:
     """Return a spec small enough for tests; ``shapes`` is (length, channels) by modality.
 
-    Any field of :class:`BackboneSpec` may be given as a keyword.
+    ``gaps`` are the modalities in whose windows values may be missing. Any field of
+    :class:`BackboneSpec` may be given as a keyword.
     """
     small: dict[str, int | str] = {
         "embed_dim": 12,
@@ -38,7 +40,9 @@ def small_spec(
     return ModelSpec(
         task=TaskSpec(name="toy", class_names=tuple(f"class-{i}" for i in range(num_classes))),
         modalities=tuple(
-            ModalitySpec(name=f"sensor_{i}", length=length, channels=channels, rate_hz=25.0)
+            ModalitySpec(
+                name=f"sensor_{i}", length=length, channels=channels, rate_hz=25.0, gaps=i in gaps
+            )
             for i, (length, channels) in enumerate(shapes)
         ),
         backbone=BackboneSpec(**{**small, **backbone}),  # type: ignore[arg-type]
@@ -83,13 +87,20 @@ def random_bundle(spec: ModelSpec | None = None, *, seed: int = 0) -> Bundle:
 def random_windows(
     spec: ModelSpec, names: tuple[str, ...] | None = None, *, batch: int = 1, seed: int = 0
 ) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
-    """Return raw windows ``[batch, length, channels]`` of these modalities (all by default)."""
+    """Return raw windows ``[batch, length, channels]`` of these modalities (all by default).
+
+    Where values may be missing, half of them are, and all of the first window's first channel.
+    """
     rng = np.random.default_rng(seed)
-    return {
-        m.name: rng.normal(0.5, 2.0, (batch, m.length, m.channels)).astype(np.float32)
-        for m in spec.modalities
-        if names is None or m.name in names
-    }
+    windows = {}
+    for m in spec.modalities:
+        if names is None or m.name in names:
+            window = rng.normal(0.5, 2.0, (batch, m.length, m.channels)).astype(np.float32)
+            if m.gaps:
+                window[rng.random(window.shape) < 0.5] = np.nan
+                window[0, :, 0] = np.nan
+            windows[m.name] = window
+    return windows
 
 
 def _random_array(
@@ -98,6 +109,8 @@ def _random_array(
     """Scaled like a trained layer: norms near one, matrices keep the variance of their input."""
     if "norm" in name and name.endswith("weight"):
         return rng.normal(1.0, 0.1, shape).astype(np.float32)
+    if name.endswith("variance"):
+        return rng.uniform(0.5, 2.0, shape).astype(np.float32)
     scale = shape[-1] ** -0.5 if name.endswith("weight") else 0.1
     return (rng.normal(0.0, 1.0, shape) * scale).astype(np.float32)
 

@@ -100,6 +100,7 @@ class NativeApi:
                     "rate_hz": m.rate_hz,
                     "unit": m.unit,
                     "channel_names": m.channel_names,
+                    "gaps": m.gaps,
                 }
                 for m in served.spec.modalities
             ],

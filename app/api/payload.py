@@ -134,8 +134,8 @@ def _present(content: object, spec: ModelSpec) -> dict[str, object]:
 
 
 def _array(modality: ModalitySpec, window: object) -> FloatArray:
-    """Turn one window, or a batch of them, into ``[batch, length, channels]``."""
-    if not diagnosis.is_nest_of_numbers(window):
+    """Turn one window, or a batch of them, into ``[batch, length, channels]``; null is NaN."""
+    if not diagnosis.is_nest_of_numbers(window, gaps=modality.gaps):
         raise diagnosis.wrong_window(modality, window)
     try:
         with np.errstate(over="ignore"):
@@ -145,7 +145,7 @@ def _array(modality: ModalitySpec, window: object) -> FloatArray:
     shape = (modality.length, modality.channels)
     if array.ndim not in (2, 3) or array.shape[-2:] != shape:
         raise diagnosis.wrong_window(modality, window)
-    if not np.isfinite(array).all():
+    if diagnosis.wrong_values(modality, array).any():
         raise diagnosis.not_finite(modality, window)
     return array.reshape(-1, *shape)
 

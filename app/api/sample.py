@@ -68,9 +68,13 @@ def _class(bundle: Bundle, label: str | None) -> int | None:
     return names.index(label)
 
 
-def _rows(bundle: Bundle, name: str, window: np.ndarray[Any, Any]) -> list[list[float]]:
-    """Numbers for JSON: values that are not measured become the mean of their channel."""
-    mean = np.asarray(bundle.normalisation[name].mean)
-    filled = np.where(np.isnan(window), mean, window)
-    rows: list[list[float]] = filled.astype(np.float64).round(_DECIMALS).tolist()
+def _rows(bundle: Bundle, name: str, window: np.ndarray[Any, Any]) -> list[list[float | None]]:
+    """Numbers for JSON: what is not measured is null, or the mean if the model knows no gaps."""
+    normalisation = bundle.normalisation[name]
+    missing = np.isnan(window)
+    filled = np.where(missing, np.asarray(normalisation.mean), window)
+    numbers = filled.astype(np.float64).round(_DECIMALS)
+    rows: list[list[float | None]] = (
+        np.where(missing, None, numbers) if normalisation.gaps else numbers  # type: ignore[call-overload]
+    ).tolist()
     return rows

@@ -21,6 +21,7 @@ class Modality(_Schema):
     rate_hz: float = Field(description="Samples per second; 0 for values without time")
     unit: str
     channel_names: tuple[str, ...]
+    gaps: bool = Field(description="Whether values inside a window may be null: not measured")
 
 
 class ModelSummary(_Schema):

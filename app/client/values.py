@@ -263,6 +263,8 @@ class Modality:
     rate_hz: float
     unit: str
     channel_names: tuple[str, ...]
+    gaps: bool = False
+    """Whether values inside a window may be missing."""
 
 
 @dataclass(frozen=True, slots=True)

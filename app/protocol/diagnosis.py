@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -37,14 +38,16 @@ def kind(value: object) -> str:
     return "an object"
 
 
-def is_nest_of_numbers(window: object, depth: int = _DEEPEST) -> bool:
-    """Whether nothing but numbers stands in nested arrays, not too deep."""
+def is_nest_of_numbers(window: object, depth: int = _DEEPEST, *, gaps: bool = False) -> bool:
+    """Whether nothing but numbers stands in nested arrays, not too deep; or null, with ``gaps``."""
     if not isinstance(window, list) or not depth:
         return False
     kinds = {*map(type, window)}
-    if kinds <= {int, float}:
+    if kinds <= ({int, float, NoneType} if gaps else {int, float}):
         return True
-    return kinds == {list} and all(is_nest_of_numbers(item, depth - 1) for item in window)
+    return kinds == {list} and all(
+        is_nest_of_numbers(item, depth - 1, gaps=gaps) for item in window
+    )
 
 
 def first_odd(value: object, depth: int) -> str:
@@ -65,7 +68,8 @@ def wrong_window(modality: ModalitySpec, window: object) -> WrongInputError:
 def unlike(modality: ModalitySpec, received: str) -> WrongInputError:
     """Say what a window must look like, and what came instead."""
     length, channels = modality.length, modality.channels
-    expected = f"[{length}, {channels}] numbers, or [batch, {length}, {channels}]"
+    numbers = "numbers or nulls" if modality.gaps else "numbers"
+    expected = f"[{length}, {channels}] {numbers}, or [batch, {length}, {channels}]"
     return WrongInputError(
         f"modality {modality.name!r} must be {expected}, got {received}",
         modality=modality.name,
@@ -77,7 +81,7 @@ def unlike(modality: ModalitySpec, received: str) -> WrongInputError:
 def not_finite(modality: ModalitySpec, window: object) -> WrongInputError:
     """Explain a null, or a number that float32 can't hold."""
     for path, leaf in _leaves(window):
-        if leaf is None:
+        if leaf is None and not modality.gaps:
             return wrong_window(modality, window)
         if isinstance(leaf, int | float) and not abs(leaf) < FLOAT32_LIMIT:
             received = f"{shorten(leaf)} at {_place(path)}"
@@ -90,8 +94,15 @@ def not_finite(modality: ModalitySpec, window: object) -> WrongInputError:
 def not_finite_values(modality: ModalitySpec, values: NDArray[Any]) -> WrongInputError:
     """Explain an array with a number in it that float32 can't hold."""
     with np.errstate(over="ignore"):
-        place = np.argwhere(~np.isfinite(values.astype(np.float32)))[0].tolist()
+        odd = wrong_values(modality, values.astype(np.float32))
+    place = np.argwhere(odd)[0].tolist()
     return _no_data(modality, f"{shorten(values[tuple(place)].item())} at {_place(place)}")
+
+
+def wrong_values(modality: ModalitySpec, values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which values the model can't take: NaN is one of them unless the modality may have gaps."""
+    odd: NDArray[np.bool_] = np.isinf(values) if modality.gaps else ~np.isfinite(values)
+    return odd
 
 
 def _no_data(modality: ModalitySpec, received: str) -> WrongInputError:
@@ -107,8 +118,9 @@ def _no_data(modality: ModalitySpec, received: str) -> WrongInputError:
 
 def _first_fault(modality: ModalitySpec, window: object) -> str:
     depth = None
+    numbers = int | float | None if modality.gaps else int | float
     for path, leaf in _leaves(window):
-        if isinstance(leaf, bool) or not isinstance(leaf, int | float):
+        if isinstance(leaf, bool) or not isinstance(leaf, numbers):
             return f"{kind(leaf)} at {_place(path)}" if path else kind(leaf)
         depth = depth or len(path)
         if len(path) != depth or not 2 <= depth <= 3:

@@ -69,7 +69,7 @@ def _window(modality: ModalitySpec, tensor: Tensor) -> FloatArray:
     if len(tensor.shape) not in (2, 3) or tensor.shape[-2:] != shape or not tensor.data.size:
         raise diagnosis.unlike(modality, f"a tensor of shape {list(tensor.shape)}")
     array = _as_float32(tensor.data)
-    if not np.logical_and.reduce(np.isfinite(array), axis=None):
+    if diagnosis.wrong_values(modality, array).any():
         raise diagnosis.not_finite_values(modality, tensor.data)
     return array.reshape(-1, *shape)
 

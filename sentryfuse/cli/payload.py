@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -54,8 +55,13 @@ def parse_payload(text: str, spec: ModelSpec) -> Windows:
 
 def _window(modality: ModalitySpec, value: object) -> NDArray[np.float32]:
     expected = f"{modality.name} must be [{modality.length}, {modality.channels}] finite numbers"
+    if modality.gaps:
+        expected += " or nulls"
     try:
         raw = np.array(value)
+        if modality.gaps and raw.dtype.kind == "O":
+            missing = np.vectorize(lambda leaf: leaf is None, otypes=[bool])(raw)
+            raw = np.array(np.where(missing, np.nan, raw).tolist())
     except ValueError as error:  # ragged
         raise InputError(f"{expected}, or a batch of such windows; got uneven rows") from error
     shape = (modality.length, modality.channels)
@@ -66,15 +72,21 @@ def _window(modality: ModalitySpec, value: object) -> NDArray[np.float32]:
         window = raw.astype(np.float32).reshape(-1, *shape)
     if not len(window):
         raise InputError(f"{expected}; the batch is empty")
-    if not np.isfinite(window).all():
+    if not (np.isfinite(window) | (np.isnan(window) & modality.gaps)).all():
         raise InputError(f"{expected}, got a value that is not finite in float32")
     return window
 
 
 def write_payload(windows: Mapping[str, NDArray[np.float32]], identity: str) -> str:
-    """Return one window of each modality, ``[length, channels]``, as one line of JSON."""
+    """Return one window of each modality, ``[length, channels]``, as one line of JSON.
+
+    NaN is written as null.
+    """
     inputs: dict[str, Any] = {
-        name: [[float(f"{value:.6g}") for value in row] for row in window.tolist()]
+        name: [
+            [None if math.isnan(value) else float(f"{value:.6g}") for value in row]
+            for row in window.tolist()
+        ]
         for name, window in windows.items()
     }
     return json.dumps({"inputs": inputs, "id": identity}, allow_nan=False)

@@ -239,12 +239,13 @@ def _check_fits(windows: WindowSet, spec: ModelSpec, presence: Presence) -> None
 def _batch(
     windows: WindowSet, model: _Model, presence: Presence, rows: slice
 ) -> dict[str, NDArray[np.float32]]:
-    """Raw windows; what was not measured becomes the training mean, as in training."""
+    """Raw windows; what was not measured is NaN or the training mean, as in training."""
     import numpy as np
 
     chosen = {}
     for name in presence.names(model.spec.modality_names):
         raw = windows.arrays[name][rows].astype(np.float32)
-        mean = np.asarray(model.normalisation[name].mean, dtype=np.float32)
-        chosen[name] = np.where(np.isfinite(raw), raw, mean)
+        normalisation = model.normalisation[name]
+        absent = np.nan if normalisation.gaps else np.asarray(normalisation.mean)
+        chosen[name] = np.where(np.isfinite(raw), raw, absent).astype(np.float32)
     return chosen

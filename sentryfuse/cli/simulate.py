@@ -93,7 +93,9 @@ def _filled(
     import numpy as np
 
     return {
-        name: np.where(
+        name: window
+        if bundle.normalisation[name].gaps
+        else np.where(
             np.isnan(window), np.array(bundle.normalisation[name].mean, np.float32), window
         )
         for name, window in windows.items()

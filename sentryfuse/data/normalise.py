@@ -25,6 +25,7 @@ def fit_normalisation(train: WindowSet) -> dict[str, Normalisation]:
     Args:
         train: Windows of the training groups, and of no other.
     """
+    gaps = {m.name: m.gaps for m in train.modalities}
     fitted = {}
     for name, array in train.arrays.items():
         values = array.astype(np.float64).reshape(-1, array.shape[-1])
@@ -34,18 +35,22 @@ def fit_normalisation(train: WindowSet) -> dict[str, Normalisation]:
         variance = np.where(known, (values - mean) ** 2, 0.0).sum(axis=0) / count
         std = np.sqrt(variance)
         std[std < np.maximum(_MIN_STD, _MIN_RELATIVE_STD * np.abs(mean))] = 1.0
-        fitted[name] = Normalisation(tuple(mean.tolist()), tuple(std.tolist()))
+        fitted[name] = Normalisation(tuple(mean.tolist()), tuple(std.tolist()), gaps=gaps[name])
     return fitted
 
 
 def standardise(
     arrays: Mapping[str, NDArray[np.floating]], normalisation: Mapping[str, Normalisation]
 ) -> dict[str, NDArray[np.float32]]:
-    """Return ``(x - mean) / std`` by modality; a value that was not measured becomes the mean."""
+    """Return ``(x - mean) / std`` by modality.
+
+    A value that was not measured stays NaN in a modality with gaps; in others it becomes the mean.
+    """
     out = {}
     for name, array in arrays.items():
         mean = np.asarray(normalisation[name].mean, dtype=np.float32)
         std = np.asarray(normalisation[name].std, dtype=np.float32)
         values = (array.astype(np.float32) - mean) / std
-        out[name] = np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        values[~np.isfinite(values)] = np.nan if normalisation[name].gaps else 0.0
+        out[name] = values
     return out

@@ -210,4 +210,5 @@ def _describe(key: str, values: NDArray[np.floating], meta: Mapping[str, Any]) -
         rate_hz=float(described.get("rate_hz") or 0),
         unit=", ".join(dict.fromkeys(_strings(described, "units"))),
         channel_names=tuple(_strings(described, "channels")),
+        gaps=not np.isfinite(values).all(),
     )

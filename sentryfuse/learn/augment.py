@@ -29,6 +29,7 @@ class Augmenter:
         self._settings = settings
         self._mean = {k: torch.tensor(n.mean) for k, n in normalisation.items()}
         self._std = {k: torch.tensor(n.std) for k, n in normalisation.items()}
+        self._absent = {k: math.nan if n.gaps else 0.0 for k, n in normalisation.items()}
 
     def __call__(self, name: str, raw: Tensor, generator: torch.Generator) -> Tensor:
         """Return an augmented, standardised copy of ``raw``, ``[batch, time, channels]``."""
@@ -41,13 +42,15 @@ class Augmenter:
             x = triads.reshape(raw.shape)
         if s.scale_std:
             x = x * (1 + s.scale_std * torch.randn(batch, 1, channels, generator=generator))
-        x = torch.nan_to_num((x - self._mean[name]) / self._std[name])
+        x = (x - self._mean[name]) / self._std[name]
+        x = torch.where(x.isfinite(), x, self._absent[name])
         if s.shift:
             x = shift_in_time(x, generator)
         if s.jitter_std:
             x = x + s.jitter_std * torch.randn(x.shape, generator=generator)
         if s.channel_drop:
-            x = x * (torch.rand(batch, 1, channels, generator=generator) >= s.channel_drop)
+            kept = torch.rand(batch, 1, channels, generator=generator) >= s.channel_drop
+            x = torch.where(kept, x, self._absent[name])
         return x
 
 

@@ -227,6 +227,7 @@ class Trainer:
             "schedule": self._schedule.state_dict(),
             "teacher": self._teacher.state_dict(),
             "torch_rng": self._torch_rng.get_state(),
+            "dropout_rng": torch.get_rng_state(),
             "numpy_rng": self._numpy_rng.bit_generator.state,
         }
         partial = path.with_suffix(".partial")
@@ -243,6 +244,7 @@ class Trainer:
         self._schedule.load_state_dict(state["schedule"])
         self._teacher.load_state_dict(state["teacher"])
         self._torch_rng.set_state(state["torch_rng"])
+        torch.set_rng_state(state.get("dropout_rng", torch.get_rng_state()))
         self._numpy_rng.bit_generator.state = state["numpy_rng"]
 
 

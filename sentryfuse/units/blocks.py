@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from sentryfuse.spec import SUMMARY_STATISTICS, BackboneSpec, ModelSpec
+from sentryfuse.spec import BackboneSpec, ModelSpec
 from sentryfuse.units.layout import (
     ONCE,
     Layout,
@@ -16,6 +16,7 @@ from sentryfuse.units.layout import (
     linear,
     norm,
     offsets,
+    running_norm,
 )
 
 
@@ -80,8 +81,12 @@ class LayoutBuilder:
             scope = f"encoders.{modality.name}"
             tokens = [Rows.of_modality(index, n) for n in shape.encoder_tokens(modality)]
             patches = Rows.of_modality(index, shape.num_patches(modality))
-            patch_dim = shape.patch_length(modality) * modality.channels
+            patch_dim = shape.patch_inputs(modality)
             self.parts += linear(f"{scope}.embedding.project", patch_dim, d, patches)
+            window = Rows.of_modality(index, 1)
+            _, columns = shape.sequence(modality)
+            if shape.step_length(modality) > 1:
+                self.parts += running_norm(f"{scope}.embedding.step_norm", columns, window)
             if shape.sample_norm:
                 samples = (modality.length, modality.channels)
                 self.parts += [
@@ -89,9 +94,12 @@ class LayoutBuilder:
                     for array in ("mean", "scale")
                 ]
             if shape.summary_token:
-                statistics = SUMMARY_STATISTICS * modality.channels
-                window = Rows.of_modality(index, 1)
+                statistics = len(shape.statistics(modality)) * columns
                 self.parts += linear(f"{scope}.embedding.summary", statistics, d, window)
+                if shape.standardise_summary:
+                    self.parts += running_norm(
+                        f"{scope}.embedding.summary_norm", statistics, window
+                    )
             self._position(f"{scope}.embedding.position", tokens[0], index)
             for depth in range(shape.encoder_layers):
                 layer = f"{scope}.layers.{depth}"

@@ -107,6 +107,15 @@ def norm(name: str, width: int, rows: Rows) -> tuple[Part, Part]:
     return Part(name=f"{name}.weight", shape=(width,), rows=rows), bias(name, width, rows)
 
 
+def running_norm(name: str, width: int, rows: Rows) -> tuple[Part, Part]:
+    """Mean and variance of features, measured while training: no parameters."""
+    mean, variance = (
+        Part(name=f"{name}.{moment}", shape=(width,), rows=rows, kept_per_row=0)
+        for moment in ("mean", "variance")
+    )
+    return mean, variance
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """A whole model: layers of units, in the order of the unit vector, and everything else."""

@@ -41,6 +41,27 @@ SPECS = {
         sparse_from=4, sparse_factor=1, max_tokens=12, num_kv_heads=4, sparse_form="by_head"
     ),
     "one key/value head": small_spec(num_kv_heads=1),
+    "rich summaries": small_spec(summary="rich"),
+    "rich summaries, samples by themselves": small_spec(summary="rich", sample_norm=True),
+    "rich summaries, other lengths": small_spec(
+        ((40, 1), (7, 6), (23, 2), (1, 3)), summary="rich", kind="fusemoe"
+    ),
+    "rich, but no summary token": small_spec(summary="rich", summary_token=False),
+    "plain summaries at one scale": small_spec(standardise_summary=True),
+    "steps": small_spec(((40, 1), (7, 6), (23, 2), (1, 3)), steps=5),
+    "steps and rich summaries": small_spec(
+        ((40, 1), (31, 6), (23, 2)),
+        steps=8,
+        summary="rich",
+        gaps=(1,),
+        kind="flexmoe",
+        standardise_summary=True,
+    ),
+    "gaps": small_spec(gaps=(0, 3), kind="flexmoe"),
+    "gaps and rich summaries": small_spec(
+        ((40, 1), (7, 6), (23, 2), (1, 3)), gaps=(0, 1, 3), summary="rich"
+    ),
+    "gaps, but no summary token": small_spec(gaps=(1,), summary_token=False),
     "a single modality": small_spec(((12, 3),)),
     "wide heads, one fusion layer": small_spec(head_dim=9, fusion_layers=1),
     "flexmoe, best experts, other lengths": small_spec(

@@ -17,6 +17,14 @@ SPECS = {
         sparse_from=4, sparse_factor=1, max_tokens=12, sparse_form="by_head"
     ),
     "no summary token": small_spec(summary_token=False),
+    "rich summaries": small_spec(summary="rich"),
+    "steps": small_spec(
+        ((40, 2), (12, 3), (10, 1), (33, 2), (7, 1)),
+        steps=4,
+        summary="rich",
+        standardise_summary=True,
+    ),
+    "gaps and rich summaries": small_spec(summary="rich", gaps=(0, 4), kind="flexmoe"),
     "two layers each": small_spec(encoder_layers=2, fusion_layers=2),
     "one expert per token": small_spec(experts_per_token=1),
     "flexmoe": small_spec(kind="flexmoe", experts_per_token=2),

@@ -69,7 +69,11 @@ class ModalityEncoder(nn.Module):
             channels=modality.channels,
             patch_length=shape.patch_length(modality),
             embed_dim=d,
-            summary=shape.summary_token,
+            statistics=shape.statistics(modality),
+            gaps=modality.gaps,
+            step_length=shape.step_length(modality),
+            standardise_statistics=shape.standardise_summary,
+            feature_dropout=shape.feature_dropout,
             sample_norm=shape.sample_norm,
         )
         self.layers = nn.ModuleList(

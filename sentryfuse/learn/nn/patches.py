@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sentryfuse.learn.nn.running_norm import RunningNorm
 from sentryfuse.learn.nn.sample_norm import SampleNorm
-from sentryfuse.spec import SUMMARY_STATISTICS
+from sentryfuse.learn.nn.statistics import step_features, summarise
+from sentryfuse.spec import STEP_FEATURES
 
 
 class PatchEmbedding(nn.Module):
     """Cut a window into patches, project each, add a learned position (Nie et al. 2023).
 
-    A summary token may follow the patches: the statistics of the whole window, projected. On
-    windows of body-worn sensors, such statistics alone are a strong classifier, and a few
-    layers of attention do not find them by themselves.
+    A summary token may follow the patches: statistics of the whole window, projected. On
+    windows of many sensors, such statistics alone are a strong classifier, and a few layers of
+    attention do not find them by themselves.
 
     Args:
         length: Samples in a window.
         channels: Channels of a sample.
-        patch_length: Samples in a patch; the last patch is padded with zeros.
+        patch_length: Rows in a patch; the last patch is padded with zeros.
         embed_dim: Width of the tokens.
-        summary: Whether to add the summary token.
+        statistics: What the summary token says of each column, by name; none = no such token.
+        standardise_statistics: Whether statistics are standardised before they are projected.
+        gaps: Whether samples may be NaN. They count as zero, and each patch is also told which
+            of its samples were measured; statistics are those of the measured ones.
+        step_length: Samples in a step. Rows are steps, described by ``step_features``; if 1,
+            rows are the samples themselves.
+        feature_dropout: Share of features of steps, and of standardised statistics, that are
+            hidden in training.
         sample_norm: Whether each sample is standardised by itself on its way into a patch.
     """
 
@@ -33,35 +44,55 @@ class PatchEmbedding(nn.Module):
         channels: int,
         patch_length: int,
         embed_dim: int,
-        summary: bool,
+        statistics: Sequence[str] = (),
+        standardise_statistics: bool = False,
+        gaps: bool = False,
+        step_length: int = 1,
+        feature_dropout: float = 0.0,
         sample_norm: bool = False,
     ) -> None:
         super().__init__()
+        self.patch_length, self.step_length = patch_length, step_length
+        self.statistics, self.gaps = tuple(statistics), gaps
+        self.step_norm = None
+        if step_length > 1:
+            length, channels = length // step_length, STEP_FEATURES * channels
+            self.step_norm = RunningNorm(channels, dropout=feature_dropout)
         self.sample_norm = SampleNorm(length=length, channels=channels) if sample_norm else None
-        self.patch_length = patch_length
         self.num_patches = -(-length // patch_length)
-        self.project = nn.Linear(patch_length * channels, embed_dim)
-        self.summary = nn.Linear(SUMMARY_STATISTICS * channels, embed_dim) if summary else None
-        self.position = nn.Parameter(torch.randn(self.num_patches + summary, embed_dim) * 0.02)
+        self.project = nn.Linear(patch_length * channels * (1 + gaps), embed_dim)
+        self.summary, self.summary_norm = None, None
+        if self.statistics:
+            width = len(self.statistics) * channels
+            self.summary = nn.Linear(width, embed_dim)
+            if standardise_statistics:
+                self.summary_norm = RunningNorm(width, dropout=feature_dropout)
+        tokens = self.num_patches + (self.summary is not None)
+        self.position = nn.Parameter(torch.randn(tokens, embed_dim) * 0.02)
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn ``[batch, length, channels]`` into ``[batch, time, embed_dim]``."""
-        padding = self.num_patches * self.patch_length - x.shape[1]
-        samples = x if self.sample_norm is None else self.sample_norm(x)
-        padded = F.pad(samples, (0, 0, 0, padding))
-        tokens: Tensor = self.project(padded.view(len(x), self.num_patches, -1))
+        known = None
+        if self.gaps:
+            known = x.isfinite()
+            x = torch.where(known, x, 0.0)
+        if self.step_norm is not None:
+            x = self.step_norm(step_features(x, self.step_length))
+        patches = self._patches(x if self.sample_norm is None else self.sample_norm(x))
+        if known is not None:
+            patches = torch.cat([patches, self._patches(known.to(x.dtype))], dim=2)
+        tokens: Tensor = self.project(patches)
         if self.summary is not None:
-            tokens = torch.cat([tokens, self.summary(statistics(x))[:, None]], dim=1)
+            values = summarise(x, known, self.statistics)
+            if self.summary_norm is not None:
+                values = self.summary_norm(values)
+            tokens = torch.cat([tokens, self.summary(values)[:, None]], dim=1)
         return tokens + self.position
 
-
-def statistics(x: Tensor) -> Tensor:
-    """Mean, standard deviation, minimum and maximum over time, ``[batch, 4 * channels]``."""
-    mean = x.mean(dim=1)
-    variance = (x - mean[:, None]).square().mean(dim=1)
-    # The small constant keeps the gradient finite where a channel does not move.
-    deviation = (variance + 1e-6).sqrt()
-    return torch.cat([mean, deviation, x.amin(dim=1), x.amax(dim=1)], dim=1)
+    def _patches(self, x: Tensor) -> Tensor:
+        """Turn ``[batch, rows, columns]`` into ``[batch, patches, patch_length * columns]``."""
+        padding = self.num_patches * self.patch_length - x.shape[1]
+        return F.pad(x, (0, 0, 0, padding)).reshape(len(x), self.num_patches, -1)
 
 
 class PairMerge(nn.Module):

@@ -11,7 +11,7 @@ from itertools import groupby
 
 import numpy as np
 
-from sentryfuse.spec import SUMMARY_STATISTICS, BackboneSpec, ModalitySpec, Normalisation
+from sentryfuse.spec import BackboneSpec, ModalitySpec, Normalisation
 from sentryfuse.variants.graphs.linear import Array, Linear, Weights
 from sentryfuse.variants.graphs.writer import GraphWriter
 
@@ -66,7 +66,7 @@ class Embedding:
         summary_weight = None
         if shape.summary_token:
             summary = Linear.read(weights, f"{name}.summary")
-            by_statistic = summary.weight.reshape(-1, SUMMARY_STATISTICS, modality.channels) / std
+            by_statistic = summary.weight.reshape(shape.embed_dim, -1, modality.channels) / std
             moved = by_statistic[:, _MOVES_WITH_THE_MEAN].sum(axis=1)
             position[-1] += summary.bias - moved @ mean
             summary_weight = by_statistic.transpose(2, 1, 0)

@@ -9,12 +9,13 @@ import numpy as np
 
 from sentryfuse.bundle import Bundle
 from sentryfuse.pruning import Mask
-from sentryfuse.spec import ModelSpec
+from sentryfuse.spec import BackboneSpec, ModalitySpec, ModelSpec
 from sentryfuse.units import Inventory
 from sentryfuse.variants.graphs.draft import Draft
 from sentryfuse.variants.graphs.embedding import Embedding, write_summaries
 from sentryfuse.variants.graphs.encoder import encode, encoder_ends, encoder_streams
 from sentryfuse.variants.graphs.linear import Array, Linear, Weights
+from sentryfuse.variants.graphs.standardising import StandardisingEmbedding
 from sentryfuse.variants.graphs.stream import Stream, turn_stream
 from sentryfuse.variants.graphs.writer import Part
 
@@ -41,7 +42,7 @@ class BackboneGraphs(ABC):
             weights = turn_stream(weights, stream)
         self.weights = weights
         self._embeddings = tuple(
-            Embedding.read(
+            _embedding_kind(self.spec.backbone, m).read(
                 weights,
                 f"encoders.{m.name}.embedding",
                 m,
@@ -92,16 +93,33 @@ class BackboneGraphs(ABC):
         """
 
 
-def _encode_all(draft: Draft, embeddings: Sequence[Embedding]) -> tuple[list[str], list[Array]]:
+def _embedding_kind(
+    shape: BackboneSpec, modality: ModalitySpec
+) -> type[Embedding | StandardisingEmbedding]:
+    """Fold the normalisation wherever that is possible."""
+    explicit = shape.summary != "plain" or shape.standardise_summary or modality.gaps
+    folds = not explicit and shape.step_length(modality) == 1
+    return Embedding if folds else StandardisingEmbedding
+
+
+def _encode_all(
+    draft: Draft, embeddings: Sequence[Embedding | StandardisingEmbedding]
+) -> tuple[list[str], list[Array]]:
     modalities = [e.modality for e in embeddings]
     windows = [draft.graph.input(m.name, (m.length, m.channels)) for m in modalities]
-    summaries: Sequence[str | None] = [None] * len(windows)
-    if draft.shape.summary_token:
-        summaries = write_summaries(draft.graph, windows, embeddings)
+    folded = [(w, e) for w, e in zip(windows, embeddings, strict=True) if isinstance(e, Embedding)]
+    summaries: dict[str, str] = {}
+    if draft.shape.summary_token and folded:
+        names = [window for window, _ in folded]
+        tokens = write_summaries(draft.graph, names, [e for _, e in folded])
+        summaries = dict(zip(names, tokens, strict=True))
     encoded, offsets = [], []
-    for embedding, window, summary in zip(embeddings, windows, summaries, strict=True):
-        tokens = embedding.write(draft.graph, window, summary)
-        x, offset = encode(draft, embedding.modality.name, tokens, len(embedding.position))
+    for embedding, window in zip(embeddings, windows, strict=True):
+        if isinstance(embedding, Embedding):
+            x = embedding.write(draft.graph, window, summaries.get(window))
+        else:
+            x = embedding.write(draft.graph, window)
+        x, offset = encode(draft, embedding.modality.name, x, len(embedding.position))
         encoded.append(x)
         offsets.append(offset)
     return encoded, offsets

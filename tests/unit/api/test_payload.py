@@ -207,3 +207,27 @@ def test_arrays_nested_five_hundred_deep_are_refused() -> None:
         deep = [deep]
     with pytest.raises(RequestError):
         read({"inputs": {FIRST: deep}})
+
+
+def test_null_inside_a_window_is_nan_where_values_may_be_missing() -> None:
+    reader = WindowReader(small_spec(gaps=(0,)), max_batch=4)
+    windows = reader.read(json.dumps(with_value(None)).encode())
+    assert np.isnan(windows.inputs[FIRST]).nonzero() == ([0], [4], [1])
+
+
+@pytest.mark.parametrize(
+    ("value", "received"),
+    [("1.5", "the string '1.5' at [4, 1]"), (1e39, "1e+39 at [4, 1]"), ([], "an array of 0")],
+)
+def test_where_values_may_be_missing_what_is_no_number_is_refused(
+    value: object, received: str
+) -> None:
+    reader = WindowReader(small_spec(gaps=(0,)), max_batch=4)
+    with pytest.raises(WrongInputError) as caught:
+        reader.read(json.dumps(with_value(value)).encode())
+    assert received in str(caught.value)
+
+
+def test_null_inside_a_window_of_another_modality_is_refused() -> None:
+    with pytest.raises(WrongInputError, match=r"got null at \[4, 1\]"):
+        WindowReader(small_spec(gaps=(1,)), max_batch=4).read(json.dumps(with_value(None)).encode())

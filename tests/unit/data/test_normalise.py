@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -68,3 +70,11 @@ def test_an_infinity_left_by_an_overflow_counts_as_not_measured() -> None:
     raw = {"pressure": np.array([[[1.0], [3.0], [np.inf], [-np.inf]]], dtype=np.float16)}
     fitted = fit_normalisation(window_set(raw))
     assert standardise(raw, fitted)["pressure"].ravel().tolist() == [-1.0, 1.0, 0.0, 0.0]
+
+
+def test_where_values_may_be_missing_they_stay_nan_and_so_does_infinity() -> None:
+    raw = {"motion": np.array([[[1.0], [3.0], [np.nan], [np.inf]]])}
+    windows = window_set(raw)
+    gappy = replace(windows, modalities=tuple(replace(m, gaps=True) for m in windows.modalities))
+    out = standardise(raw, fit_normalisation(gappy))["motion"]
+    np.testing.assert_array_equal(out.ravel(), [-1.0, 1.0, np.nan, np.nan])

@@ -13,9 +13,10 @@ from sentryfuse.learn.nn import (  # noqa: E402
     SentryAttend,
     SharedSentryAttend,
 )
-from sentryfuse.learn.nn.patches import statistics  # noqa: E402
 from sentryfuse.learn.nn.sentry_attend import key_sample  # noqa: E402
+from sentryfuse.learn.nn.statistics import step_features, summarise  # noqa: E402
 
+PLAIN = ("mean", "deviation", "minimum", "maximum")
 EXACT = {"rtol": 0, "atol": 1e-12}
 
 
@@ -164,14 +165,14 @@ def test_only_the_best_experts_of_a_token_take_part() -> None:
 
 
 def test_the_last_patch_is_padded_with_zeros() -> None:
-    embed = PatchEmbedding(length=7, channels=2, patch_length=3, embed_dim=4, summary=False)
+    embed = PatchEmbedding(length=7, channels=2, patch_length=3, embed_dim=4)
     x = torch.randn(1, 7, 2)
     padded = torch.cat([x, torch.zeros(1, 2, 2)], dim=1).reshape(1, 3, 6)
     torch.testing.assert_close(embed(x), embed.project(padded) + embed.position)
 
 
 def test_the_summary_token_comes_last_and_ignores_order_in_time() -> None:
-    embed = PatchEmbedding(length=8, channels=2, patch_length=4, embed_dim=4, summary=True)
+    embed = PatchEmbedding(length=8, channels=2, patch_length=4, embed_dim=4, statistics=PLAIN)
     x = torch.randn(1, 8, 2)
     shuffled = x[:, torch.randperm(8)]
     torch.testing.assert_close(embed(x)[:, 2], embed(shuffled)[:, 2])
@@ -180,7 +181,45 @@ def test_the_summary_token_comes_last_and_ignores_order_in_time() -> None:
 
 def test_statistics_are_mean_deviation_minimum_and_maximum() -> None:
     x = torch.tensor([[[1.0], [3.0]]])
-    torch.testing.assert_close(statistics(x), torch.tensor([[2.0, 1.0, 1.0, 3.0]]))
+    torch.testing.assert_close(summarise(x, None, PLAIN), torch.tensor([[2.0, 1.0, 1.0, 3.0]]))
+
+
+def test_statistics_are_those_of_the_measured_values() -> None:
+    x, names = torch.tensor([[[1.0], [0.0], [3.0], [0.0]]]), (*PLAIN, "share")
+    known = torch.tensor([[[True], [False], [True], [False]]])
+    torch.testing.assert_close(
+        summarise(x, known, names), torch.tensor([[2.0, 1.0, 1.0, 3.0, 0.5]])
+    )
+    nothing = summarise(torch.zeros_like(x), torch.zeros_like(known), names)
+    torch.testing.assert_close(nothing, torch.tensor([[0.0, 1e-3, 0.0, 0.0, 0.0]]))
+
+
+def test_a_value_that_is_the_mean_differs_from_one_not_measured() -> None:
+    embed = PatchEmbedding(length=2, channels=1, patch_length=2, embed_dim=4, gaps=True)
+    measured, missing = torch.tensor([[[1.0], [0.0]], [[1.0], [torch.nan]]]).split(1)
+    assert embed(missing).isfinite().all()
+    assert not torch.allclose(embed(measured), embed(missing))
+
+
+def test_a_step_is_its_mean_and_the_logarithms_of_deviation_and_change() -> None:
+    x = torch.tensor([[[1.0], [3.0], [10.0], [10.0], [7.0]]])  # the last fills no step
+    features = step_features(x, step_length=2)
+    expected = [[[2.0, 0.0, 2.0], [10.0, 1e-3, 1e-3]]]
+    torch.testing.assert_close(features[..., :1], torch.tensor(expected)[..., :1])
+    torch.testing.assert_close(features[..., 1].exp(), torch.tensor([[1.0, 1e-3]]))
+    torch.testing.assert_close(features[..., 2].exp(), torch.tensor([[2.0 + 1e-3, 1e-3]]))
+
+
+def test_steps_come_to_one_scale_in_training_and_keep_it() -> None:
+    embed = PatchEmbedding(length=40, channels=1, patch_length=2, embed_dim=4, step_length=4)
+    x = 1e-2 * torch.randn(64, 40, 1)
+    for _ in range(200):
+        embed(x)
+    norm = embed.eval().step_norm
+    assert norm is not None
+    features = norm(step_features(x, 4))
+    torch.testing.assert_close(features.mean(dim=(0, 1)), torch.zeros(3), atol=1e-2, rtol=0)
+    torch.testing.assert_close(features.std(dim=(0, 1))[1:], torch.ones(2), atol=1e-2, rtol=0)
 
 
 @pytest.mark.parametrize(("time", "merged"), [(6, 3), (7, 4), (1, 1)])

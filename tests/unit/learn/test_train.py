@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -34,9 +35,15 @@ SMALL = {
 }
 
 
-def recipe(kind: str = "maestro", **training: object) -> Recipe:
+RICH = {"steps": 5, "summary": "rich", "standardise_summary": True, "feature_dropout": 0.3}
+
+
+def recipe(
+    kind: str = "maestro", *, shape: Mapping[str, object] | None = None, **training: object
+) -> Recipe:
     settings = {"epochs": 2, "batch_size": 16, "threads": 1, **training}
-    return Recipe.from_mapping({"backbone": {**SMALL, "kind": kind}, "training": settings})
+    backbone = {**SMALL, "kind": kind, **(shape or {})}
+    return Recipe.from_mapping({"backbone": backbone, "training": settings})
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +89,10 @@ def test_normalisation_knows_only_the_training_groups(data: Path, tmp_path: Path
     assert bundle.normalisation["b"].mean[0] == pytest.approx(expected, rel=1e-6)
 
 
-def test_a_resumed_run_ends_where_an_uninterrupted_one_does(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shape", [{}, RICH], ids=["plain", "rich, with dropout"])
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
+    shape: dict[str, object], data: Path, tmp_path: Path
+) -> None:
     class PowerCutError(Exception):
         pass
 
@@ -90,12 +100,39 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(data: Path, tmp_path
         if progress.done == 1:
             raise PowerCutError
 
-    whole = train_bundle(data, tmp_path / "whole", recipe(), run_dir=tmp_path / "run1")
+    whole = train_bundle(data, tmp_path / "whole", recipe(shape=shape), run_dir=tmp_path / "run1")
     with pytest.raises(PowerCutError):
-        train_bundle(data, tmp_path / "parts", recipe(), run_dir=tmp_path / "run2", on_progress=cut)
-    parts = train_bundle(data, tmp_path / "parts", recipe(), run_dir=tmp_path / "run2", resume=True)
+        train_bundle(
+            data,
+            tmp_path / "parts",
+            recipe(shape=shape),
+            run_dir=tmp_path / "run2",
+            on_progress=cut,
+        )
+    parts = train_bundle(
+        data, tmp_path / "parts", recipe(shape=shape), run_dir=tmp_path / "run2", resume=True
+    )
     for name, array in read_bundle(whole).weights.items():
         np.testing.assert_allclose(read_bundle(parts).weights[name], array, atol=1e-6)
+
+
+def test_where_values_are_missing_the_model_learns_from_which_are(
+    data: Path, tmp_path: Path
+) -> None:
+    content = dict(np.load(data))
+    rng = np.random.default_rng(1)
+    content["b"] = rng.normal(size=content["b"].shape).astype(np.float32)
+    # Nothing but what was measured tells the classes apart.
+    content["b"][rng.random(content["b"].shape) < content["label"][:, None, None] / 2.2] = np.nan
+    np.savez(tmp_path / "gaps.npz", **{k: v for k, v in content.items() if k != "a"})
+    settings = recipe(epochs=12, learning_rate=5e-3, ema_decay=0.9, shape=RICH)
+    out = train_bundle(
+        tmp_path / "gaps.npz", tmp_path / "bundle", settings, run_dir=tmp_path / "run"
+    )
+    bundle = read_bundle(out)
+    assert bundle.spec.modalities[0].gaps
+    assert bundle.normalisation["b"].gaps
+    assert bundle.accuracy.expected(Presence.full(1), 0) > 0.8
 
 
 def test_a_run_of_another_recipe_is_not_resumed(data: Path, tmp_path: Path) -> None:

@@ -109,3 +109,14 @@ def test_a_batch_above_the_limit_states_it() -> None:
 def test_an_id_that_is_too_long_is_refused() -> None:
     with pytest.raises(WrongFieldError, match="id must be a string"):
         read(tensor(np.zeros((12, 3))), request_id="x" * 129)
+
+
+def test_nan_is_a_value_not_measured_where_values_may_be_missing() -> None:
+    reader = TensorReader(small_spec(gaps=(0,)), max_batch=4)
+    data = np.ones((12, 3), np.float32)
+    data[4, 1] = np.nan
+    windows = reader.read(InferRequest(inputs=(tensor(data),), id=None))
+    np.testing.assert_array_equal(windows.inputs[FIRST][0], data)
+    data[7, 2] = np.inf
+    with pytest.raises(WrongInputError, match=r"inf at \[7, 2\]"):
+        reader.read(InferRequest(inputs=(tensor(data),), id=None))
