@@ -15,7 +15,7 @@ from sentryfuse.spec import BackboneSpec, ModalitySpec, Normalisation
 from sentryfuse.variants.graphs.linear import Array, Linear, Weights
 from sentryfuse.variants.graphs.writer import GraphWriter
 
-# Added to the variance of a standardised channel, as in ``learn.nn.patches.statistics``.
+# Added to the variance of a standardised channel, as in ``learn.nn.statistics``.
 _VARIANCE_FLOOR = 1e-6
 
 
