@@ -15,7 +15,7 @@ from sentryfuse.presence import Presence
 from sentryfuse.pruning import select_units
 from sentryfuse.spec import Normalisation
 
-_BATCH = 256
+_BATCH = 1024
 
 Scores = Callable[[Presence], NDArray[np.floating]]
 

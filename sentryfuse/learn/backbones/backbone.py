@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
@@ -109,9 +109,9 @@ class Backbone(nn.Module, ABC):
             presence: Modalities that the new model reads.
             keep: Units that stay, ``[num_units]``.
         """
-        pruned = self.copied().eval()
-        for name in set(self.spec.modality_names) - set(presence.names(self.spec.modality_names)):
-            del pruned.encoders[name]
+        names = self.spec.modality_names
+        pruned = _copied(self, without=("encoders",)).eval()
+        pruned.encoders = _copied(self.encoders, set(names) - set(presence.names(names))).eval()
         for encoder in pruned.encoders.values():
             assert isinstance(encoder, ModalityEncoder)
             encoder.select_units(self.inventory, keep)
@@ -119,15 +119,20 @@ class Backbone(nn.Module, ABC):
         return pruned
 
 
-def _copied(module: _Module) -> _Module:
-    """Copy a module, a tenth of the time that ``copy.deepcopy`` takes for so many small ones."""
+def _copied(module: _Module, without: Container[str] = ()) -> _Module:
+    """Copy a module but for some children, far faster than ``copy.deepcopy``.
+
+    A grid of pruned models makes thousands, of a hundred small modules each.
+    """
     twin = type(module).__new__(type(module))
-    # What is no dictionary is a number, a frozen value, or a tensor below; hooks are dictionaries.
-    vars(twin).update({k: v.copy() if isinstance(v, dict) else v for k, v in vars(module).items()})
-    for name, parameter in module.named_parameters(recurse=False):
-        twin.register_parameter(name, nn.Parameter(parameter.detach().clone()))
-    for name, buffer in module.named_buffers(recurse=False):
-        setattr(twin, name, buffer.clone())
-    for name, child in module.named_children():
-        twin.add_module(name, _copied(child))
+    # What is no dictionary is a number or a frozen value; hooks are dictionaries.
+    own = {key: v.copy() if isinstance(v, dict) else v for key, v in vars(module).items()}
+    for name, parameter in own["_parameters"].items():
+        if parameter is not None:
+            own["_parameters"][name] = nn.Parameter(parameter.detach().clone())
+    for name, buffer in own["_buffers"].items():
+        own["_buffers"][name] = buffer.clone()
+    children = own["_modules"].items()
+    own["_modules"] = {n: _copied(m) for n, m in children if n not in without and m is not None}
+    vars(twin).update(own)
     return twin

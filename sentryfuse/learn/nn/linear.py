@@ -33,8 +33,10 @@ def select_inputs(layer: nn.Linear, columns: Tensor) -> nn.Linear:
 
 
 def _from_tensors(weight: Tensor, bias: Tensor) -> nn.Linear:
-    out_features, in_features = weight.shape
-    layer = nn.Linear(in_features, out_features, device=weight.device, dtype=weight.dtype)
+    # Its first random weights would be thrown away, so they are not drawn.
+    layer = nn.Linear.__new__(nn.Linear)
+    nn.Module.__init__(layer)
+    layer.out_features, layer.in_features = weight.shape
     layer.weight = nn.Parameter(weight.clone())
     layer.bias = nn.Parameter(bias.clone())
     return layer
