@@ -63,10 +63,11 @@ def _panels(
 ) -> Figure:
     from matplotlib.figure import Figure as NewFigure
 
-    rows, columns = len(config.data), len(config.backbones)
+    shown = [data for data in config.data if cells.has(data)] or config.data
+    rows, columns = len(shown), len(config.backbones)
     figure = NewFigure(figsize=(3.1 * columns, 2.4 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharey="row", sharex=True)
-    for row, data in enumerate(config.data):
+    for row, data in enumerate(shown):
         for column, backbone in enumerate(config.backbones):
             panel = axes[row][column]
             for method in (*(m for m in config.methods if m != OURS), OURS):

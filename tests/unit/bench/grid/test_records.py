@@ -42,6 +42,7 @@ def measured(data: tuple[str, ...], seeds: tuple[int, ...], ours: float) -> list
                     "missing": 0,
                     "ratio": 0.0 if job.method == "unpruned" else 0.5,
                     "accuracy": ours if job.method == "sentrygate" else 0.5,
+                    "f1": 0.3,
                 }
             ],
         }
@@ -87,6 +88,7 @@ def test_a_page_of_an_unfinished_grid_says_how_much_of_it_is_there() -> None:
     assert "| rig | 1, 1 seed |" in text
     assert "| watch | none |" in text
     assert "0.600 : 0.500, +20.0 %" in text
+    assert "| rig | maestro | 0.500 / 0.300 | 0.500 / 0.300 |" in text
     assert "mean gain of 12.7 % is reached" in text
 
 
