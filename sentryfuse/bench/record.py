@@ -74,14 +74,19 @@ class Record:
         self._data[key] = value
 
     def save(self, folder: Path = Path("benchmarks")) -> Path:
-        """Write ``records/{name}.json`` and update ``figures.json``; return the record's path."""
+        """Write ``records/{name}.json`` and update ``figures.json``; return the record's path.
+
+        A figure that an earlier record of this name had, and this one has not, is gone from there.
+        """
         path = folder / "records" / f"{self.name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(self._data, indent=1) + "\n", encoding="utf-8")
         index = folder / "figures.json"
         figures = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {}
+        own = f"records/{path.name}"
+        figures = {name: figure for name, figure in figures.items() if figure.get("record") != own}
         for name, figure in self._data["figures"].items():
-            figures[name] = {**figure, "record": f"records/{path.name}"}
+            figures[name] = {**figure, "record": own}
         index.write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         return path
 

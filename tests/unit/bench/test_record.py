@@ -54,3 +54,11 @@ def test_paths_of_this_machine_stay_out_of_a_record(
     monkeypatch.setattr("sys.argv", [str(tmp_path / "elsewhere" / "tool.py"), "--data", "x.npz"])
     path = Record("speed", "?").save(tmp_path)
     assert json.loads(path.read_text())["command"] == "python tool.py --data x.npz"
+
+
+def test_a_figure_that_a_new_record_does_not_give_any_more_is_gone(tmp_path: Path) -> None:
+    for name in ("in_part", "whole"):
+        record = Record("grid", "How far?")
+        record.add_figure(name, 1.0, "ratio")
+        record.save(tmp_path)
+    assert [*json.loads((tmp_path / "figures.json").read_text())] == ["whole"]
