@@ -146,7 +146,7 @@ def verdicts(config: GridConfig, cells: Cells) -> Iterator[str]:
 
 def _in_words(three: Sequence[Duel], lost: Sequence[Duel]) -> Iterator[str]:
     gain = relative_gain(three)
-    if gain >= 0.127:
+    if gain >= _PAPER_GAIN:
         yield "The paper's mean gain of 12.7 % is reached on the cells measured."
     elif gain > 0:
         yield (
