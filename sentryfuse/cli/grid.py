@@ -125,7 +125,7 @@ def grid(
                 progress=lambda done, total, message: show("grid", done, total, message),
             )
     measured = read_records(places.records)
-    cells = Cells(measured)
+    cells = Cells(measured, study.metric_of)
     record = Record(
         f"grid-{study.name}",
         "Does the gate choose better than the baselines, on ours and on conventional backbones?",

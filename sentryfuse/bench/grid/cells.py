@@ -42,12 +42,15 @@ class Cells:
 
     Args:
         records: As :func:`sentryfuse.bench.grid.measure.measure` gives them.
-        metric: Which of their scores.
+        metric_of: Which of their scores, by data set; accuracy where none is named.
     """
 
-    def __init__(self, records: Iterable[Mapping[str, Any]], metric: str = "accuracy") -> None:
+    def __init__(
+        self, records: Iterable[Mapping[str, Any]], metric_of: Mapping[str, str] | None = None
+    ) -> None:
         gathered: dict[_Line, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
         for record in records:
+            metric = (metric_of or {}).get(record["data"], "accuracy")
             for row in record["rows"]:
                 if metric not in row:
                     continue

@@ -15,6 +15,9 @@ from sentryfuse.learn.settings import Recipe
 CORRECTED = "+ls"
 """Ending of a method's name whose masks are corrected by our least squares."""
 
+METRICS = ("accuracy", "balanced_accuracy", "auroc", "f1")
+"""Scores that can decide the cells of a data set."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GridConfig:
@@ -35,6 +38,8 @@ class GridConfig:
     """Baselines; a name that ends in ``+ls`` has its masks corrected by least squares."""
     strongest_of: tuple[str, ...]
     """The baselines that the paper compares with."""
+    metric_of: Mapping[str, str] = field(default_factory=dict)
+    """What decides the cells of a data set: one of ``METRICS``, accuracy if it is not named."""
     random_draws: int = 5
     calibration_windows: int = 256
     small_ratios: tuple[float, ...] = ()
@@ -57,6 +62,9 @@ class GridConfig:
         for method in (*self.methods, *self.strongest_of):
             if method.removesuffix(CORRECTED) not in known:
                 raise ConfigError(f"grid.methods has no {method!r}; there is {sorted(known)}")
+        for metric in self.metric_of.values():
+            if metric not in METRICS:
+                raise ConfigError(f"grid.metric_of has no {metric!r}; there is {METRICS}")
         unmeasured = sorted({*self.strongest_of} - {*self.methods})
         if unmeasured:
             raise ConfigError(f"grid.strongest_of names {unmeasured[0]!r}, which is no method")

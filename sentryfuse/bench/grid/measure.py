@@ -35,6 +35,7 @@ def measure(
     began_s = time.perf_counter()
     held_out = source.windows.of_groups(source.split.test)
     arrays = standardise(held_out.arrays, source.normalisation)
+    prior = source.class_shares
     rows = []
     for presence, ratio, model in _models(config, job, source, trained):
         names = presence.names(trained.backbone.spec.modality_names)
@@ -44,7 +45,7 @@ def measure(
                 "presence": presence.hex,
                 "missing": presence.num_missing,
                 "ratio": ratio,
-                **metrics(logits, held_out.label),
+                **metrics(logits, held_out.label, prior),
             }
         )
     return {
@@ -63,17 +64,22 @@ def measure(
     }
 
 
-def metrics(logits: NDArray[np.float32], label: NDArray[np.int64]) -> dict[str, float]:
-    """Score answers: accuracy, mean recall and mean F1 over classes, for two classes the AUROC.
+def metrics(
+    logits: NDArray[np.float32], label: NDArray[np.int64], prior: NDArray[np.floating]
+) -> dict[str, float]:
+    """Score answers: accuracy, balanced accuracy, mean F1 over classes, for two classes the AUROC.
 
-    Mean recall is also called balanced accuracy, mean F1 macro-F1; both are over the classes that
-    there are labels of.
+    Balanced accuracy is the mean recall of answers that count every class as equally likely
+    beforehand: without the logarithm of ``prior`` (logit adjustment, Menon et al. 2021, Eq. 9).
+    ``recall`` is the same of the answers as they are. Mean F1 is also called macro-F1. All are
+    over the classes that there are labels of.
 
     Args:
         logits: ``[windows, classes]``.
         label: ``[windows]``.
+        prior: Share of each class among the training windows, ``[classes]``, all above 0.
     """
-    answer = logits.argmax(axis=1)
+    answer, even = logits.argmax(axis=1), (logits - np.log(prior)).argmax(axis=1)
     classes = np.unique(label)
     hits = np.array([((answer == k) & (label == k)).sum() for k in classes])
     labelled = np.array([(label == k).sum() for k in classes])
@@ -81,6 +87,7 @@ def metrics(logits: NDArray[np.float32], label: NDArray[np.int64]) -> dict[str, 
     scores = {
         "accuracy": float((answer == label).mean()),
         "recall": float((hits / labelled).mean()),
+        "balanced_accuracy": float(np.mean([(even[label == k] == k).mean() for k in classes])),
         # F1 is the hits over the mean of how often a class was the label and how often the answer.
         "f1": float((2 * hits / (labelled + answered)).mean()),
     }

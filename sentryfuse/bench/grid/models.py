@@ -43,6 +43,13 @@ class Source:
         """Windows that models learn from."""
         return self.windows.of_groups(self.split.train)
 
+    @property
+    def class_shares(self) -> NDArray[np.float64]:
+        """Share of each class among those windows, ``[classes]``, as if each had one more."""
+        counts = np.bincount(self.train.label, minlength=len(self.windows.class_names)) + 1.0
+        shares: NDArray[np.float64] = counts / counts.sum()
+        return shares
+
 
 @dataclass(frozen=True, eq=False)
 class Trained:

@@ -25,7 +25,7 @@ _PAPER_GAIN, _PAPER_WINS, _PAPER_GAIN_AT_MOST_MISSING = 0.127, 133 / 144, 0.18
 
 def page(config: GridConfig, records: Sequence[Measured]) -> Iterator[str]:
     """Write everything that stands between the marks of the page, line by line."""
-    cells = Cells(records)
+    cells = Cells(records, config.metric_of)
     yield from coverage(config, cells, records)
     yield ""
     yield from unpruned(config, records)
@@ -74,16 +74,23 @@ def _covered(config: GridConfig, cells: Cells, data: str, backbone: str, known: 
 def unpruned(config: GridConfig, records: Sequence[Measured]) -> Iterator[str]:
     """Say what the models reach before anything is pruned, with every modality present."""
     schools = ("sentryfuse", "conventional")
-    accuracy, f1 = Cells(records), Cells(records, "f1")
-    yield "Unpruned, every sensor present: test accuracy / macro-F1, mean over seeds."
+    by_metric = {
+        name: Cells(records, dict.fromkeys(config.data, name))
+        for name in ("accuracy", "balanced_accuracy", "f1", "auroc")
+    }
+    yield (
+        "Unpruned, every sensor present, mean over seeds: test accuracy (or balanced accuracy, where "
+        "that decides) / macro-F1 / AUROC of two classes."
+    )
     yield ""
     yield "| data | backbone | trained for pruning | conventionally |"
     yield "| --- | --- | ---: | ---: |"
     for place in places(replace(config, missing=(0,)), [0.0]):
-        scores = [(accuracy.unpruned(place, s), f1.unpruned(place, s)) for s in schools]
-        if any(score for score, _ in scores):
-            cells = ["" if a is None or f is None else f"{a:.3f} / {f:.3f}" for a, f in scores]
-            yield f"| {place.data} | {place.backbone} | " + " | ".join(cells) + " |"
+        names = (config.metric_of.get(place.data, "accuracy"), "f1", "auroc")
+        scores = [[by_metric[n].unpruned(place, school) for n in names] for school in schools]
+        if any(score is not None for row in scores for score in row):
+            shown = (" / ".join(f"{s:.3f}" for s in row if s is not None) for row in scores)
+            yield f"| {place.data} | {place.backbone} | " + " | ".join(shown) + " |"
 
 
 def verdicts(config: GridConfig, cells: Cells) -> Iterator[str]:

@@ -27,7 +27,7 @@ ELASTIC = {0.5: "elastic_rho50_delta", 0.8: "elastic_rho80_delta", 0.9: "elastic
 
 def add_figures(record: Record, part: Part) -> None:
     """State the figures of a complete part of a grid, under names that say which part it is."""
-    config, cells = part.config, Cells(part.records)
+    config, cells = part.config, Cells(part.records, part.config.metric_of)
     grid = places(config, config.ratios)
     far = places(config, [r for r in config.all_ratios if r >= _FAR])
     everyone = rivals(config)

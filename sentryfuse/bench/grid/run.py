@@ -80,7 +80,7 @@ def run_grid(
     jobs: list[Job] = []
     for training in mine:
         jobs += (training, *measurements(config, training))
-    todo = [job for job in jobs if not places.done(job)]
+    todo = [job for job in jobs if not _needed(config, job, places)]
     total, left = len(jobs), len(todo)
     progress(total - left, total, "found done")
     failed: set[Job] = set()
@@ -104,6 +104,15 @@ def run_grid(
                     failed.add(job)
                     logger.error("%s failed: %s: %s", job.name, type(error).__name__, error)
     return len(failed) + len(todo)
+
+
+def _needed(config: GridConfig, job: Job, places: Places) -> bool:
+    """Whether a job is still to be done; a model that was measured in full is not trained again."""
+    if places.done(job):
+        return False
+    if isinstance(job, Measurement):
+        return True
+    return not all(map(places.done, measurements(config, job)))
 
 
 def _startable(todo: Iterable[Job], places: Places, *, limit: int) -> list[Job]:

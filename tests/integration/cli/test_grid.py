@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,10 +30,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def places(folder: Path) -> list[str]:
+def places(folder: Path, work: str = "") -> list[str]:
     return [
         *("--config", str(SMOKE), "--data", str(folder), "--processes", "2"),
-        *("--runs", str(folder / "runs"), "--records", str(folder / "records")),
+        *("--runs", str(folder / work / "runs"), "--records", str(folder / work / "records")),
     ]
 
 
@@ -61,6 +62,15 @@ def test_a_grid_that_lost_a_result_does_that_again_and_nothing_else(folder: Path
     assert done.code == 0
     assert read_record(lost)["rows"] == before
     assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
+
+
+def test_a_model_whose_results_are_all_there_is_not_trained_again(folder: Path, run: Run) -> None:
+    shutil.copytree(folder / "records", folder / "elsewhere" / "records")
+
+    done = run("bench", "grid", *places(folder, "elsewhere"))
+
+    assert done.code == 0
+    assert not (folder / "elsewhere" / "runs").exists()
 
 
 def test_the_page_of_results_gets_tables_between_its_marks(folder: Path, run: Run) -> None:

@@ -52,6 +52,16 @@ def test_presences_count_alike_within_a_seed_and_seeds_alike() -> None:
     assert cells().score(HERE, "sentrygate", "a") == pytest.approx(0.8)
 
 
+def test_each_data_set_has_the_score_that_decides_it() -> None:
+    measured = record("sentryfuse", "sentrygate", 0.8)
+    measured["rows"][0]["auroc"] = 0.6
+
+    cells = Cells([measured, {**measured, "data": "other"}], {"toy": "auroc"})
+
+    assert cells.score(HERE, "sentrygate", "a") == 0.6
+    assert cells.score(Place("other", "maestro", 0.5, 1), "sentrygate", "a") == 0.8
+
+
 def test_the_draws_of_a_random_method_count_alike() -> None:
     assert cells().score(HERE, "random", "a") == pytest.approx(0.4)
 
