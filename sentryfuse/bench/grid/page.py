@@ -79,8 +79,8 @@ def unpruned(config: GridConfig, records: Sequence[Measured]) -> Iterator[str]:
         for name in ("accuracy", "balanced_accuracy", "f1", "auroc")
     }
     yield (
-        "Unpruned, every sensor present, mean over seeds: test accuracy (or balanced accuracy, where "
-        "that decides) / macro-F1 / AUROC of two classes."
+        "Unpruned, every sensor present, mean over seeds: test accuracy (or balanced accuracy, "
+        "where that decides) / macro-F1 / AUROC of two classes."
     )
     yield ""
     yield "| data | backbone | trained for pruning | conventionally |"

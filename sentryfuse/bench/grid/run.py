@@ -80,7 +80,7 @@ def run_grid(
     jobs: list[Job] = []
     for training in mine:
         jobs += (training, *measurements(config, training))
-    todo = [job for job in jobs if not _needed(config, job, places)]
+    todo = [job for job in jobs if _needed(config, job, places)]
     total, left = len(jobs), len(todo)
     progress(total - left, total, "found done")
     failed: set[Job] = set()
