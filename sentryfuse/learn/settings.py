@@ -46,8 +46,9 @@ class TrainingSettings:
     threads: int = 2
     elastic: bool = True
     """Also train through a hard mask each step; off = the paper's training."""
-    elastic_from: float = 0.0
-    """Part of the run, at its start, without elastic steps: first the whole, then its parts."""
+    elastic_from: float = 0.4
+    """Part of the run, at its start, without elastic steps: first the whole, then its parts
+    (docs/decisions/0019)."""
     gated: bool = True
     """Without elastic steps, let the gate's scores act on the units; off = a conventional
     backbone, whose gate means nothing."""
