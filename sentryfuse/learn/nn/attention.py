@@ -69,7 +69,9 @@ class GroupedQueryAttention(nn.Module):
             Head outputs, like ``q``.
         """
         if not self._groups_are_even:
-            return dot_product_attention(q, k[:, self.kv_index], v[:, self.kv_index])
+            return dot_product_attention(
+                q, k.index_select(1, self.kv_index), v.index_select(1, self.kv_index)
+            )
         # Heads of a group stand behind one another in time: keys and values are not copied.
         grouped = q.reshape(k.shape[0], k.shape[1], -1, self.head_dim)
         return dot_product_attention(grouped, k, v).view_as(q)
