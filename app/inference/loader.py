@@ -74,17 +74,20 @@ class Loader:
         Raises:
             BundleError: It is missing, damaged, foreign or of another schema.
         """
-        builder = VariantBuilder(read_bundle(stored.path), threads=self._settings.threads)
+        settings = self._settings
+        builder = VariantBuilder(
+            read_bundle(stored.path), threads=settings.threads, engine=settings.engine
+        )
         registry = VariantRegistry(
             stored.name,
             stored.version,
             builder,
             self._masks,
             builders=self._builders,
-            limit=self._settings.max_variants,
+            limit=settings.max_variants,
             metrics=self._metrics,
         )
-        return ServedModel(stored, builder, registry, self._settings)
+        return ServedModel(stored, builder, registry, settings)
 
     async def make_ready(self, model: ServedModel, beside: Iterable[ServedModel] = ()) -> None:
         """Measure the host for a model, build its warm variants and run each.
