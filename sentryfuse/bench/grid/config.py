@@ -32,6 +32,9 @@ class GridConfig:
     """Pruning ratios that count as cells of the grid."""
     beyond: tuple[float, ...] = ()
     """Further ratios: measured, shown, and not counted as cells."""
+    beyond_on_ours: tuple[int, ...] | None = None
+    """Seeds of which baselines on our backbone are measured at those, too: no figure needs them
+    there; all seeds if it is not said."""
     missing: tuple[int, ...]
     """How many modalities are missing; every presence of that size is measured."""
     methods: tuple[str, ...]
@@ -73,6 +76,11 @@ class GridConfig:
     def all_ratios(self) -> tuple[float, ...]:
         """Every ratio that is measured, ascending."""
         return tuple(sorted({*self.ratios, *self.beyond, *self.small_ratios}))
+
+    def ratios_of(self, *, baseline_on_ours: bool, seed: int) -> tuple[float, ...]:
+        """Ratios at which a method is measured on a model, ascending."""
+        shown = self.beyond_on_ours is None or seed in self.beyond_on_ours
+        return self.all_ratios if shown or not baseline_on_ours else tuple(sorted(self.ratios))
 
     def only(self, data: Sequence[str]) -> GridConfig:
         """Return the part of the grid on these data sets; all of it if none is named.

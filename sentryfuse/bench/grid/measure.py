@@ -17,7 +17,7 @@ from sentryfuse.bench.grid.models import Source, Trained
 from sentryfuse.data.normalise import standardise
 from sentryfuse.learn.backbones import Backbone
 from sentryfuse.learn.backbones.encoder import ModalityEncoder
-from sentryfuse.learn.baselines import Calibration, Pruning, Reference, build_method
+from sentryfuse.learn.baselines import OURS, Calibration, Pruning, Reference, build_method
 from sentryfuse.learn.evaluate import predict
 from sentryfuse.presence import Presence, all_presences
 from sentryfuse.provenance import current_commit
@@ -139,12 +139,16 @@ def _prunings(
     # The same windows for every method on a model; other chance for each method and draw.
     calibration = _calibration(config, job, source)
     generator = torch.Generator().manual_seed(crc32(job.name.encode()))
+    ratios = config.ratios_of(
+        baseline_on_ours=job.training.school == "sentryfuse" and not job.method.startswith(OURS),
+        seed=job.training.seed,
+    )
     ranking = None
     for presence in presences:
         if ranking is None or not method.static:
             ranking = method.ranking(model, calibration, presence, generator)
         reference = Reference(model, calibration, presence)
-        for ratio in config.all_ratios:
+        for ratio in ratios:
             yield (
                 presence,
                 ratio,

@@ -87,6 +87,15 @@ def test_every_model_is_trained_for_every_seed_and_measured_with_every_method(
     assert methods["small"] == ["unpruned"]
 
 
+def test_baselines_on_our_backbone_may_stop_at_the_ratios_that_count(tmp_path: Path) -> None:
+    beyond = "ratios = [0.5]\nbeyond = [0.9]\nbeyond_on_ours = [0]"
+    grid = read_grid(written(tmp_path, SMALL.replace("ratios = [0.5]", beyond, 1)))
+
+    assert grid.ratios_of(baseline_on_ours=True, seed=0) == (0.5, 0.9)
+    assert grid.ratios_of(baseline_on_ours=True, seed=1) == (0.5,)
+    assert grid.ratios_of(baseline_on_ours=False, seed=1) == (0.5, 0.9)
+
+
 def test_every_job_has_a_name_of_its_own() -> None:
     grid = read_grid(CONFIGS / "paper144.toml")
     jobs = [job.name for model in trainings(grid) for job in (model, *measurements(grid, model))]
