@@ -43,6 +43,8 @@ class GridConfig:
     """The baselines that the paper compares with."""
     metric_of: Mapping[str, str] = field(default_factory=dict)
     """What decides the cells of a data set: one of ``METRICS``, accuracy if it is not named."""
+    test_every: Mapping[str, int] = field(default_factory=dict)
+    """By data set: which of the test windows answer, every second, say; all if it is not named."""
     random_draws: int = 5
     calibration_windows: int = 256
     small_ratios: tuple[float, ...] = ()
@@ -68,6 +70,9 @@ class GridConfig:
         for metric in self.metric_of.values():
             if metric not in METRICS:
                 raise ConfigError(f"grid.metric_of has no {metric!r}; there is {METRICS}")
+        for name, every in self.test_every.items():
+            if every < 1:
+                raise ConfigError(f"grid.test_every.{name} must be at least 1, got {every}")
         unmeasured = sorted({*self.strongest_of} - {*self.methods})
         if unmeasured:
             raise ConfigError(f"grid.strongest_of names {unmeasured[0]!r}, which is no method")

@@ -63,6 +63,7 @@ def test_recipes_of_data_and_backbone_lie_over_the_common_one(tmp_path: Path) ->
         (("seeds = [0, 1]", "seeds = []"), "seeds"),
         (('strongest_of = ["random"]', 'strongest_of = ["flap"]'), "flap"),
         (("epochs = 7", "epoch = 7"), "epoch"),
+        (("random_draws = 2", "random_draws = 2\ntest_every = {toy = 0}"), "test_every.toy"),
         (("random_draws = 2", 'random_draws = 2\nmetric_of = {toy = "recal"}'), "recal"),
         (("name =", "nome ="), "nome"),
     ],
