@@ -89,7 +89,9 @@ class Loader:
         )
         return ServedModel(stored, builder, registry, settings)
 
-    async def make_ready(self, model: ServedModel, beside: Iterable[ServedModel] = ()) -> None:
+    async def make_ready(
+        self, model: ServedModel, beside: Iterable[ServedModel] = (), *, starting: bool = False
+    ) -> None:
         """Measure the host for a model, build its warm variants and run each.
 
         Beside models that are served this takes three times as long, and a third of a core:
@@ -98,13 +100,14 @@ class Loader:
         Args:
             model: Nobody uses it yet.
             beside: Models that are served meanwhile.
+            starting: The service is not ready yet, so that hardly anybody asks them.
 
         Raises:
             BundleError: It answers what is no finite number.
         """
         began_s = time.perf_counter()
         others = tuple(beside)
-        alone = not any(other.warm for other in others)
+        alone = starting or not any(other.warm for other in others)
         model.lineups.profile = await self._profiles.obtain(
             model.builder,
             model.permilles,
