@@ -62,6 +62,15 @@ class Variant:
 
 def open_session(graph: bytes, *, threads: int) -> onnxruntime.InferenceSession:
     """Load a graph into an engine that spends CPU time only while it computes."""
+    options = session_options(threads=threads)
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    # The wrapper holds on to the graph in case providers change; that is megabytes per variant.
+    session._model_bytes = None
+    return session
+
+
+def session_options(*, threads: int) -> onnxruntime.SessionOptions:
+    """How every session is set up."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -74,7 +83,4 @@ def open_session(graph: bytes, *, threads: int) -> onnxruntime.InferenceSession:
     options.enable_mem_reuse = False
     # An arena of its own would make every variant hold the memory of its largest batch.
     options.enable_cpu_mem_arena = False
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    # The wrapper holds on to the graph in case providers change; that is megabytes per variant.
-    session._model_bytes = None
-    return session
+    return options
