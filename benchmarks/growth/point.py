@@ -82,6 +82,8 @@ def steepest(sizes: Sequence[float], values: Sequence[float]) -> float:
 
 def overall(sizes: Sequence[float], values: Sequence[float]) -> float:
     """The exponent from the first point to the last."""
+    if len(sizes) < 2:
+        return 0.0
     return steepest((sizes[0], sizes[-1]), (values[0], values[-1]))
 
 
