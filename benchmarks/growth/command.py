@@ -19,7 +19,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.growth.dimensions import DIMENSIONS, Dimension, Ground
+from benchmarks.growth.dimensions import (
+    DIMENSIONS,
+    DROPPING,
+    STRICT,
+    WHOLE,
+    Dimension,
+    Ground,
+)
 from benchmarks.growth.pictures import draw
 from benchmarks.growth.point import Point, Stretch, overall, steepest
 from loadtests.client import client_process
@@ -88,7 +95,7 @@ def summary(point: Point) -> str:
         parts.append(
             f"{name}: p50 {1e3 * stretch.p50_s:.2f} ms (engine "
             f"{1e3 * stretch.inference_p50_s:.2f}), p99 {1e3 * stretch.p99_s:.2f} ms, "
-            f"{stretch.rate_hz:.0f}/s, built for {100 * stretch.build_share:.0f} %"
+            f"{stretch.rate_hz:.0f}/s, in time {100 * stretch.in_time / stretch.sent:.0f} %, built for {100 * stretch.build_share:.0f} %"
             + (f", {stretch.errors}" if stretch.errors else "")
         )
     return "; ".join(parts)
@@ -105,12 +112,13 @@ def fill(record: Record, name: str, points: Sequence[Point]) -> None:
 
     for kind in points[0].stretches:
         found = [p.stretches[kind] for p in points]
-        short = "dropping_" if kind != "all sensors" else ""
+        short = {WHOLE: "", DROPPING: "dropping_", STRICT: "strict_"}[kind]
         p50_s = [s.p50_s for s in found]
         figure(f"{short}p50_seconds", p50_s, "s")
         figure(f"{short}p99_seconds", [s.p99_s for s in found], "s")
         figure(f"{short}rate", [s.rate_hz for s in found], "1/s")
         figure(f"{short}build_share", [s.build_share for s in found], "ratio")
+        figure(f"{short}in_time_share", [s.in_time / s.sent for s in found], "ratio")
         figure(f"{short}unserved", [float(s.sent - s.served) for s in found], "requests")
         record.add_figure(
             f"growth_{name}_{short}p50_exponent",

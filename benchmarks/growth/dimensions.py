@@ -22,13 +22,22 @@ from benchmarks.growth.material import (
 from benchmarks.growth.point import Point, Stretch, stretch_of
 from loadtests.client import Shot, Target, replay, saturate
 from loadtests.contenders import OURS
+from loadtests.messages import budget_headers
 from loadtests.play.crowd import write_copies
 from loadtests.server import Server, started
 from loadtests.soaking import resident_bytes
 from loadtests.trial import Submit
 from sentryfuse.bundle import Bundle, read_bundle
 
+WHOLE = "all sensors"
+DROPPING = "sensors drop out"
+STRICT = "sensors drop out, 50 ms, strict"
+"""Kinds of requests."""
+
+DEADLINE_S = 0.05
 _DROPPING = 200  # messages that are sent in turn
+_SETS = 40  # of sensors, each asked for again and again within a stretch
+_STRICT_HZ = 80.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,14 +69,14 @@ class Ground:
         return stretch_of(volley.result())
 
     def steady(
-        self, server: Server, message: bytes, *, rate_hz: float, connections: int
+        self, server: Server, messages: Sequence[bytes], *, rate_hz: float, connections: int
     ) -> Stretch:
-        """Requests at random times over so many connections, each in its turn."""
+        """Requests at random times over so many connections, messages and they in turn."""
         rng = np.random.default_rng(connections)
         times_s = np.sort(rng.uniform(0.0, self.seconds, int(rate_hz * self.seconds)))
         target = Target(host=server.host, port=server.port, connections=connections, in_turn=True)
-        shots = [Shot(float(at_s), 0) for at_s in times_s]
-        return stretch_of(self.submit(replay, target, (message,), shots, 0.0).result())
+        shots = [Shot(float(at_s), i % len(messages)) for i, at_s in enumerate(times_s)]
+        return stretch_of(self.submit(replay, target, tuple(messages), shots, 0.0).result())
 
     @contextmanager
     def server(self, models: Path, **settings: object) -> Iterator[tuple[Server, float]]:
@@ -82,15 +91,15 @@ class Ground:
         self,
         size: float,
         models: Path,
-        stretches: Mapping[str, Sequence[bytes]],
+        stretches: Mapping[str, Callable[[Server], Stretch]],
         *,
         flops: int = 0,
         **settings: object,
     ) -> Point:
-        """Start a server and let one client ask it, by kinds of messages."""
+        """Start a server and ask it in one way after the other."""
         with self.server(models, **settings) as (server, ready_s):
             idle_bytes = resident_bytes(server.pid)
-            found = {name: self.one_client(server, sent) for name, sent in stretches.items()}
+            found = {name: ask(server) for name, ask in stretches.items()}
             return Point(
                 size=size,
                 ready_s=ready_s,
@@ -125,20 +134,20 @@ def models(ground: Ground, sizes: Sequence[int]) -> Iterator[Point]:
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
             names = write_copies(bundle, Path(folder), size)
+            whole = [full_message(bundle, model=name) for name in names]
+            dropping = _shuffled(
+                [
+                    message
+                    for name in names
+                    for message in dropping_messages(bundle, -(-_DROPPING // size), model=name)
+                ]
+            )
             yield ground.point(
                 size,
                 Path(folder),
                 {
-                    "all sensors": [full_message(bundle, model=name) for name in names],
-                    "sensors drop out": _shuffled(
-                        [
-                            message
-                            for name in names
-                            for message in dropping_messages(
-                                bundle, -(-_DROPPING // size), model=name
-                            )
-                        ]
-                    ),
+                    WHOLE: lambda server, sent=whole: ground.one_client(server, sent),
+                    DROPPING: lambda server, sent=dropping: ground.one_client(server, sent),
                 },
             )
 
@@ -160,7 +169,7 @@ def connections(ground: Ground, sizes: Sequence[int]) -> Iterator[Point]:
         ground,
         sizes,
         lambda server, message, size: ground.steady(
-            server, message, rate_hz=100.0, connections=size
+            server, [message], rate_hz=100.0, connections=size
         ),
         max_connections=8192,
     )
@@ -188,16 +197,29 @@ def _on_one_server(
                 ready_s=ready_s,
                 idle_bytes=idle_bytes,
                 loaded_bytes=resident_bytes(server.pid),
-                stretches={"all sensors": stretch},
+                stretches={WHOLE: stretch},
             )
 
 
 def _of_bundle(ground: Ground, size: int, bundle: Bundle, *, dropping: bool = True) -> Point:
     with tempfile.TemporaryDirectory() as folder:
         write_model(bundle, Path(folder))
-        asked = {"all sensors": [full_message(bundle)]}
+        whole = [full_message(bundle)]
+        asked: dict[str, Callable[[Server], Stretch]] = {
+            WHOLE: lambda server: ground.one_client(server, whole)
+        }
         if dropping:
-            asked["sensors drop out"] = list(dropping_messages(bundle, _DROPPING))
+            sets = dropping_messages(bundle, _DROPPING)
+            headers = budget_headers(latency_s=DEADLINE_S, strict=True)
+            strict = dropping_messages(bundle, _SETS, headers=headers)
+            # First, while the only variants in memory are those that a service begins with.
+            asked = {
+                STRICT: lambda server: ground.steady(
+                    server, strict, rate_hz=_STRICT_HZ, connections=16
+                ),
+                **asked,
+                DROPPING: lambda server: ground.one_client(server, sets),
+            }
         return ground.point(size, Path(folder), asked, flops=dense_flops(bundle))
 
 

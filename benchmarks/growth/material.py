@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -61,16 +62,25 @@ def full_message(bundle: Bundle, *, model: str = "", seed: int = 0) -> bytes:
     return _message(bundle, bundle.spec.full_presence, model, seed)
 
 
-def dropping_messages(bundle: Bundle, count: int, *, model: str = "") -> tuple[bytes, ...]:
+def dropping_messages(
+    bundle: Bundle, count: int, *, model: str = "", headers: Mapping[str, str] | None = None
+) -> tuple[bytes, ...]:
     """Requests each of which has a random set of sensors, every set as likely."""
     size = len(bundle.spec.modalities)
     drawn = np.random.default_rng(0).integers(1, 2**size, size=count)
     return tuple(
-        _message(bundle, Presence(int(bits), size), model, seed) for seed, bits in enumerate(drawn)
+        _message(bundle, Presence(int(bits), size), model, seed, headers)
+        for seed, bits in enumerate(drawn)
     )
 
 
-def _message(bundle: Bundle, presence: Presence, model: str, seed: int) -> bytes:
+def _message(
+    bundle: Bundle,
+    presence: Presence,
+    model: str,
+    seed: int,
+    headers: Mapping[str, str] | None = None,
+) -> bytes:
     windows = random_windows(bundle.spec, presence.names(bundle.spec.modality_names), seed=seed)
     inputs = {name: values[0].astype(float).round(3).tolist() for name, values in windows.items()}
-    return infer_message(orjson.dumps({"inputs": inputs}), {}, model=model)
+    return infer_message(orjson.dumps({"inputs": inputs}), headers or {}, model=model)

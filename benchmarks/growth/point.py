@@ -22,6 +22,8 @@ class Stretch:
 
     sent: int
     served: int
+    in_time: int
+    """Answers within their budget, by the server; where there is none, all."""
     rate_hz: float
     """Answers per second."""
     p50_s: float
@@ -41,6 +43,7 @@ def stretch_of(volley: Volley) -> Stretch:
     return Stretch(
         sent=len(volley.outcomes),
         served=len(served),
+        in_time=sum(o.budget_met for o in served),
         rate_hz=len(served) / volley.duration_s,
         p50_s=_quantile(latencies_s, 0.5),
         p99_s=_quantile(latencies_s, 0.99),
