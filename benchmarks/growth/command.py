@@ -95,7 +95,8 @@ def summary(point: Point) -> str:
         parts.append(
             f"{name}: p50 {1e3 * stretch.p50_s:.2f} ms (engine "
             f"{1e3 * stretch.inference_p50_s:.2f}), p99 {1e3 * stretch.p99_s:.2f} ms, "
-            f"{stretch.rate_hz:.0f}/s, in time {100 * stretch.in_time / stretch.sent:.0f} %, built for {100 * stretch.build_share:.0f} %"
+            f"{stretch.rate_hz:.0f}/s, in time {100 * stretch.in_time / stretch.sent:.0f} %, "
+            f"built for {100 * stretch.build_share:.0f} %"
             + (f", {stretch.errors}" if stretch.errors else "")
         )
     return "; ".join(parts)
@@ -135,6 +136,11 @@ def read_points(path: Path) -> list[Point]:
     """The points of a record."""
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return [
-        Point(**{**p, "stretches": {name: Stretch(**s) for name, s in p["stretches"].items()}})
+        Point(**{**p, "stretches": {n: _stretch(s) for n, s in p["stretches"].items()}})
         for p in content["points"]
     ]
+
+
+def _stretch(recorded: dict[str, Any]) -> Stretch:
+    # Records from before requests had budgets: all that is answered is in time.
+    return Stretch(**{"in_time": recorded["served"], **recorded})
