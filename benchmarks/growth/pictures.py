@@ -62,5 +62,8 @@ def _latencies(axes: Any, points: Sequence[Point], sizes: Sequence[float]) -> No
         axes.plot(sizes, [1e3 * s.p50_s for s in found], "o-", color=colour, label=f"{name}, p50")
         axes.plot(sizes, [1e3 * s.p99_s for s in found], ".:", color=colour, label="p99")
     axes.set_yscale("log")
-    axes.set(ylabel="latency, ms")
-    axes.legend(frameon=False, fontsize=7)
+    low, high = axes.get_ylim()
+    axes.set(ylabel="latency, ms", ylim=(low, high * (high / low) ** 0.4))  # room for the legend
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
+    axes.legend(frameon=False, fontsize=7, loc="upper left", ncols=2)
