@@ -16,6 +16,7 @@ from benchmarks.growth.material import (
     dense_flops,
     dropping_messages,
     full_message,
+    set_messages,
     sized_bundle,
     write_model,
 )
@@ -38,6 +39,8 @@ DEADLINE_S = 0.05
 _DROPPING = 200  # messages that are sent in turn
 _SETS = 40  # of sensors, each asked for again and again within a stretch
 _STRICT_HZ = 80.0
+_SET_SENSORS = 8
+_NEW_SETS_HZ = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +129,29 @@ def tokens(ground: Ground, sizes: Sequence[int]) -> Iterator[Point]:
     """Samples in a window, in patches of five: attention sees a fifth as many tokens."""
     for size in sizes:
         yield _of_bundle(ground, size, sized_bundle(length=size, patch=5), dropping=False)
+
+
+def sets(ground: Ground, sizes: Sequence[int]) -> Iterator[Point]:
+    """Different sets of eight sensors that were asked for, on one server, since it began."""
+    bundle = sized_bundle(_SET_SENSORS)
+    messages = set_messages(bundle, max(sizes))
+    with tempfile.TemporaryDirectory() as folder:
+        write_model(bundle, Path(folder))
+        with ground.server(Path(folder)) as (server, ready_s):
+            idle_bytes = resident_bytes(server.pid)
+            asked = 0
+            for size in sizes:
+                target = Target(host=server.host, port=server.port, connections=1)
+                shots = [Shot(i / _NEW_SETS_HZ, i) for i in range(size - asked)]
+                ground.submit(replay, target, messages[asked:size], shots, 0.0).result()
+                asked = size
+                yield Point(
+                    size=size,
+                    ready_s=ready_s,
+                    idle_bytes=idle_bytes,
+                    stretches={WHOLE: ground.one_client(server, messages[:size])},
+                    loaded_bytes=resident_bytes(server.pid),
+                )
 
 
 def models(ground: Ground, sizes: Sequence[int]) -> Iterator[Point]:
@@ -247,6 +273,9 @@ DIMENSIONS = {
         measure=tokens, sizes=(64, 128, 256, 512, 1024), label="samples, in patches of five"
     ),
     "models": Dimension(measure=models, sizes=(1, 2, 5, 10, 20), label="models"),
+    "sets": Dimension(
+        measure=sets, sizes=(16, 48, 96, 160, 255), label="sets of eight sensors asked for"
+    ),
     "queue": Dimension(measure=queue, sizes=(1, 4, 16, 64, 256, 1000), label="requests under way"),
     "connections": Dimension(
         measure=connections, sizes=(1, 10, 100, 500, 1000, 2000), label="connections"

@@ -74,6 +74,13 @@ def dropping_messages(
     )
 
 
+def set_messages(bundle: Bundle, count: int) -> tuple[bytes, ...]:
+    """A request for each of so many different sets of sensors, in an order of chance."""
+    size = len(bundle.spec.modalities)
+    drawn = np.random.default_rng(0).permutation(2**size - 1)[:count] + 1
+    return tuple(_message(bundle, Presence(int(bits), size), "", 0) for bits in drawn)
+
+
 def _message(
     bundle: Bundle,
     presence: Presence,
