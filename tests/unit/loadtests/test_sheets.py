@@ -25,6 +25,14 @@ def test_every_scenario_that_comes_along_can_be_read_and_says_what_it_shows(name
     assert len(sheet.about) > 40
 
 
+def test_the_example_of_the_readme_is_a_scenario(tmp_path: Path) -> None:
+    readme = Path("loadtests/README.md").read_text(encoding="utf-8")
+    sheet = read(tmp_path, readme.partition("```toml\n")[2].partition("```")[0])
+    assert sheet.requests.sensors == "dropout"
+    assert sheet.cap[0].part == 0.7
+    assert all(f"| `{name}` |" in readme for name in shipped())
+
+
 def test_every_kind_of_scenario_comes_along() -> None:
     asked = {"steady", "bursty", "replay", "dropout", "power-cap", "overload", "many-models"}
     assert asked <= {*shipped()}
