@@ -105,6 +105,7 @@ class Bench:
         capacity_seconds: float,
         report: Report,
         windows: int = 1,
+        on_cores: Iterable[int] | None = None,
     ) -> Demand:
         """Say how much to ask for.
 
@@ -115,11 +116,12 @@ class Bench:
             capacity_seconds: How long to measure what can be carried.
             report: Told of the measurement.
             windows: In each request.
+            on_cores: Cores that the server may use; None for all.
         """
         capacity_hz = None
         if rate_hz is None:
             report("capacity", 0, 1)
-            capacity_hz = self._capacity_hz(capacity_seconds, windows)
+            capacity_hz = self._capacity_hz(capacity_seconds, windows, on_cores)
             report("capacity", 1, 1, f"{capacity_hz:.0f} requests/s")
             rate_hz = load * capacity_hz
         return Demand(
@@ -145,14 +147,16 @@ class Bench:
         priority = {"real_time": os.sched_getscheduler(0) != os.SCHED_OTHER, "nice": os.nice(0)}
         return Record(name, question, **chosen, service=dict(self.settings), priority=priority)
 
-    def _capacity_hz(self, seconds: float, windows: int) -> float:
+    def _capacity_hz(
+        self, seconds: float, windows: int, on_cores: Iterable[int] | None = None
+    ) -> float:
         """Requests per second with everything that one takes: client, HTTP and inference.
 
         All sensors are present, and the smallest variant answers in batches.
         """
         everything = self.bundle.spec.full_presence.bits
         message = infer_message(request_body(self.bundle, everything, windows=windows), {})
-        with self.server(_SMALLEST) as server:
+        with self.server(_SMALLEST, on_cores=on_cores) as server:
             target = Target(host=server.host, port=server.port)
             volley = self.submit(
                 saturate, target, (message,), in_flight=_IN_FLIGHT, seconds=seconds

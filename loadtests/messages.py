@@ -20,17 +20,21 @@ def make_volley(
 
     Args:
         arrivals: Of the trace.
-        bundle: The model that is asked; its simulator makes the windows.
+        bundle: The model that is asked, or one like all of them; its simulator makes the windows.
         headers: Budgets and preferences of every request.
     """
-    kinds = sorted({(a.presence_bits, a.windows) for a in arrivals})
+    kinds = sorted({_kind(a) for a in arrivals})
     index = {kind: i for i, kind in enumerate(kinds)}
     messages = tuple(
-        infer_message(request_body(bundle, bits, windows=windows, seed=bits), headers)
-        for bits, windows in kinds
+        infer_message(request_body(bundle, bits, windows=windows, seed=bits), headers, model=model)
+        for bits, windows, model in kinds
     )
-    shots = tuple(Shot(a.at_s, index[a.presence_bits, a.windows]) for a in arrivals)
+    shots = tuple(Shot(a.at_s, index[_kind(a)]) for a in arrivals)
     return messages, shots
+
+
+def _kind(arrival: Arrival) -> tuple[int, int, str]:
+    return arrival.presence_bits, arrival.windows, arrival.model
 
 
 def budget_headers(*, latency_s: float | None, strict: bool) -> dict[str, str]:
@@ -39,10 +43,11 @@ def budget_headers(*, latency_s: float | None, strict: bool) -> dict[str, str]:
     return headers | ({"Prefer": "handling=strict"} if strict else {})
 
 
-def infer_message(body: bytes, headers: Mapping[str, str]) -> bytes:
-    """A POST to the default model."""
+def infer_message(body: bytes, headers: Mapping[str, str], *, model: str = "") -> bytes:
+    """A POST to a model; to the default one unless told otherwise."""
+    path = f"/v1/models/{model}/infer" if model else "/v1/infer"
     lines = [
-        "POST /v1/infer HTTP/1.1",
+        f"POST {path} HTTP/1.1",
         "Host: load-test",
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",

@@ -15,18 +15,21 @@ and whatever else runs share its cores.
     python -m loadtests redis             requests while Redis fails in every way it can
     python -m loadtests dashboards        every panel and alert, asked of a real Prometheus
     python -m loadtests site              three services under one cap, killed in turns
+    python -m loadtests play FILE.toml    a scenario of your own, or one of those that come along
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from loadtests.bench import bench
 from loadtests.board_picture import draw_panels
 from loadtests.figures import draw_cap
+from loadtests.play.sheet import find_sheet, key_table, read_sheet, shipped
 from loadtests.redis_faults import ABSENT, FAULTS
 from loadtests.scenarios import (
     attainment,
@@ -34,6 +37,7 @@ from loadtests.scenarios import (
     dashboards,
     drain,
     overload,
+    play,
     policies,
     profile,
     redis_faults,
@@ -43,7 +47,9 @@ from loadtests.scenarios import (
 )
 from loadtests.site_figure import draw_site
 from sentryfuse.bench.policies.traces import TRACES
+from sentryfuse.errors import ConfigError
 
+_PLAYS = Path("runs/plays")
 _PICTURE = Path("docs/figures/loadtest-cap.svg")
 _PANELS = Path("docs/figures/dashboards.svg")
 _SITE_PICTURE = Path("docs/figures/loadtest-site.svg")
@@ -67,6 +73,9 @@ _DRAW = {"cap": draw_cap, "dashboards": draw_panels, "site": draw_site}
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one scenario and keep its record."""
     chosen = vars(parser().parse_args(arguments))
+    if chosen["scenario"] == "play":
+        _play(**chosen)
+        return
     scenario, out, model = chosen.pop("scenario"), chosen.pop("out"), chosen.pop("model")
     models, quiet, picture = chosen.pop("models"), chosen.pop("quiet"), chosen.pop("picture", None)
     meter = chosen.pop("meter")
@@ -83,6 +92,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
             where.screen.note(f"drew {_DRAW[scenario](path, picture)}")
 
 
+def _play(
+    file: str,
+    *,
+    models: Path,
+    model: str,
+    meter: str | None,
+    out: Path | None,
+    quiet: bool,
+    seconds: float | None,
+    rate_hz: float | None,
+    capacity_seconds: float | None,
+    seed: int | None,
+    **_: Any,
+) -> None:
+    """Play a scenario of a file; keep its page and one line of JSON."""
+    try:
+        path = find_sheet(file)
+        sheet = read_sheet(path)
+    except ConfigError as error:
+        raise SystemExit(f"error: {error}") from error
+    if rate_hz is not None:
+        sheet = replace(sheet, arrivals=replace(sheet.arrivals, rate_hz=rate_hz, load=None))
+    sheet = replace(sheet, seconds=seconds or sheet.seconds)
+    sheet = replace(sheet, seed=sheet.seed if seed is None else seed)
+    settings = {} if meter is None else {"meter": meter}
+    measured = {} if capacity_seconds is None else {"capacity_seconds": capacity_seconds}
+    with bench(models, model, quiet=quiet, **settings) as where:
+        record = play.run(where, sheet, **measured)
+    if out is not None:
+        source = path.read_text(encoding="utf-8")
+        html, lines = play.save(record, sheet, source, out)
+        where.screen.note(f"wrote {html}; one more line in {lines}")
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     commands = argparse.ArgumentParser(
@@ -95,7 +138,12 @@ def parser() -> argparse.ArgumentParser:
     add("--models", type=Path, default=Path("models"), help="directory of bundles (models)")
     add("--model", default="dsads-maestro/1", help="NAME/VERSION that is asked (dsads-maestro/1)")
     add("--meter", help="the server's energy meter (its own choice)")
-    add("--out", type=Path, default=Path("benchmarks"), help="where the record goes (benchmarks)")
+    add(
+        "--out",
+        type=Path,
+        default=Path("benchmarks"),
+        help="where the result goes (benchmarks; of play: runs/plays)",
+    )
     add("--no-record", dest="out", action="store_const", const=None, help="keep no record")
     add("--quiet", action="store_true", help="no progress")
     rated = argparse.ArgumentParser(add_help=False, parents=[everywhere])
@@ -183,4 +231,30 @@ def parser() -> argparse.ArgumentParser:
     add("--deadline-s", type=float, help="latency budget of every request (0.25)")
     add("--seed", type=int, help="of the arrivals (0)")
     add("--picture", type=Path, default=_SITE_PICTURE, help=f"drawn here ({_SITE_PICTURE})")
+
+    _add_play(scenarios, everywhere)
     return commands
+
+
+def _add_play(scenarios: Any, everywhere: argparse.ArgumentParser) -> None:
+    what = "a scenario of a file: its page with pictures, and one line of JSON"
+    added = scenarios.add_parser(
+        "play",
+        help=what,
+        description=f"Play {what}.\n\nComes along: {', '.join(shipped())}\n\n"
+        f"A file is TOML, such as\n\n{_indented(find_sheet('bursty').read_text('utf-8'))}\n"
+        f"Keys\n\n{key_table()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[everywhere],
+    )
+    add = added.add_argument
+    add("file", help="a TOML file, or the name of one that comes along")
+    add("--seconds", type=float, help="length, in the place of the file's")
+    add("--rate-hz", type=float, help="requests per second, in the place of the file's load")
+    add("--capacity-seconds", type=float, help="how long the capacity is measured (6)")
+    add("--seed", type=int, help="in the place of the file's")
+    added.set_defaults(out=_PLAYS)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}".rstrip() for line in text.splitlines()) + "\n"

@@ -73,6 +73,18 @@ class Record:
         """Keep something else that a reader of the record will want."""
         self._data[key] = value
 
+    def append_line(self, path: Path) -> None:
+        """Add the record to a file of one JSON line for each run, without samples and series."""
+        kept = ("question", "command", "date", "commit", "hardware", "versions", "load_average")
+        line = {k: self._data[k] for k in (*kept, "settings", "figures")}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def to_json(self) -> Mapping[str, Any]:
+        """The whole record as plain data."""
+        return self._data
+
     def save(self, folder: Path = Path("benchmarks")) -> Path:
         """Write ``records/{name}.json`` and update ``figures.json``; return the record's path.
 

@@ -68,6 +68,15 @@ def open_session(
     Raises:
         ConfigError: There is no such engine here.
     """
+    options = session_options(threads=threads)
+    session = onnxruntime.InferenceSession(graph, options, providers=providers_of(engine))
+    # The wrapper holds on to the graph in case providers change; that is megabytes per variant.
+    session._model_bytes = None
+    return session
+
+
+def session_options(*, threads: int) -> onnxruntime.SessionOptions:
+    """How every session is set up."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -80,7 +89,4 @@ def open_session(
     options.enable_mem_reuse = False
     # An arena of its own would make every variant hold the memory of its largest batch.
     options.enable_cpu_mem_arena = False
-    session = onnxruntime.InferenceSession(graph, options, providers=providers_of(engine))
-    # The wrapper holds on to the graph in case providers change; that is megabytes per variant.
-    session._model_bytes = None
-    return session
+    return options

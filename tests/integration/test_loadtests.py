@@ -21,12 +21,14 @@ from loadtests.client import Shot, Target, client_process, replay, saturate
 from loadtests.figures import draw_cap
 from loadtests.messages import budget_headers, infer_message, request_body
 from loadtests.neighbour import Stretch, neighbour
+from loadtests.play.sheet import find_sheet, read_sheet
 from loadtests.run import main
 from loadtests.scenarios import (
     attainment,
     cap,
     drain,
     overload,
+    play,
     policies,
     profile,
     redis_faults,
@@ -501,6 +503,7 @@ def test_the_commands_explain_themselves(capsys: pytest.CaptureFixture[str]) -> 
         "soak",
         "redis",
         "site",
+        "play",
     )
     for scenario in scenarios:
         with pytest.raises(SystemExit, match="0"):
@@ -522,3 +525,57 @@ def test_a_burst_in_one_moment_gets_an_answer_for_each_and_stages_that_add_up(to
         total_s = stages.pop("total")
         assert min(stages.values()) >= 0
         assert sum(stages.values()) <= total_s + 1e-5
+
+
+@pytest.mark.benchmark
+def test_a_scenario_of_a_file_is_played_and_its_page_tells_what_became_of_it(
+    toy: Bench, tmp_path: Path
+) -> None:
+    (tmp_path / "day.csv").write_text(
+        "at_s,sensors,windows\n" + "".join(f"{i / 50},sensor_{i % 5},1\n" for i in range(60)),
+        encoding="utf-8",
+    )
+    source = (
+        'about = "A day."\n[arrivals]\nreplay = "day.csv"\n[requests]\ndeadline_s = 1.0\n'
+        "[[cap]]\nat_s = 0.5\nwatts = 50\n"
+    )
+    (tmp_path / "day.toml").write_text(source, encoding="utf-8")
+    sheet = read_sheet(tmp_path / "day.toml")
+    record = play.run(toy, sheet)
+    html, lines = play.save(record, sheet, source, tmp_path / "out")
+    play.save(record, sheet, source, tmp_path / "out")
+    content = record.to_json()
+    assert content["score"]["sent"] == 60
+    assert content["score"]["failed"] == 0, content["series"]["errors"]
+    assert sum(map(sum, content["series"]["mix"].values())) == 60
+    assert [cap_w for _, cap_w in content["series"]["caps"]] == [None, 50.0]
+    assert set(content["series"]["sensors"]) <= {1.0, None}
+    written = html.read_text(encoding="utf-8")
+    assert "A day." in written
+    assert "<svg" in written
+    logged = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
+    assert len(logged) == 2
+    assert logged[0]["figures"]["in_time_ratio"] == content["figures"]["in_time_ratio"]
+
+
+@pytest.mark.benchmark
+def test_many_models_on_one_server_are_all_asked(toy: Bench) -> None:
+    sheet = read_sheet(find_sheet("many-models"))
+    few = replace(
+        sheet,
+        seconds=1.5,
+        arrivals=replace(sheet.arrivals, load=None, rate_hz=60.0),
+        models=replace(sheet.models, count=3, popularity=0.0),
+    )
+    content = play.run(toy, few).to_json()
+    assert content["score"]["failed"] == 0, content["series"]["errors"]
+    asked = content["series"]["models"]
+    assert [*asked] == ["model-00", "model-01", "model-02"]
+    assert sum(model["sent"] for model in asked.values()) == content["score"]["sent"]
+
+
+def test_a_scenario_with_an_unknown_key_ends_the_command_with_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('about = "x"\n[arrivals]\nrate = 3\n', encoding="utf-8")
+    with pytest.raises(SystemExit, match=r"mine.toml: unknown key 'rate' in \[arrivals\]"):
+        main(["play", str(path)])

@@ -41,6 +41,8 @@ class Arrival:
     presence_bits: int
     """Modalities present; bit i is modality i of the bundle."""
     windows: int = 1
+    model: str = ""
+    """Which of several models is asked; empty for the default one. The simulator has only one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +104,7 @@ def make_trace(
             raise ConfigError(f"{what} must be positive and finite, got {value}")
     rng = np.random.default_rng([crc32(name.encode()), seed])
     times = _ARRIVALS[name](rng, rate_hz, duration_s)
-    presences = _dropout if name == "dropout" else _steady
+    presences = dropout if name == "dropout" else steady
     return Trace(
         name=name,
         seed=seed,
@@ -120,7 +122,7 @@ def make_trace(
 
 
 def _poisson(rng: np.random.Generator, rate_hz: float, duration_s: float) -> Times:
-    return _renewal(rng, rate_hz, duration_s, squared_variation=1.0)
+    return renewal(rng, rate_hz, duration_s, squared_variation=1.0)
 
 
 def _bursts(squared_variation: float) -> Callable[[np.random.Generator, float, float], Times]:
@@ -128,7 +130,7 @@ def _bursts(squared_variation: float) -> Callable[[np.random.Generator, float, f
 
     def draw(rng: np.random.Generator, rate_hz: float, duration_s: float) -> Times:
         base = np.arange(0.0, duration_s, 1 / (_BASE_SHARE * rate_hz))
-        rest = _renewal(rng, (1 - _BASE_SHARE) * rate_hz, duration_s, squared_variation)
+        rest = renewal(rng, (1 - _BASE_SHARE) * rate_hz, duration_s, squared_variation)
         return np.sort(np.concatenate([base, rest]))
 
     return draw
@@ -142,12 +144,12 @@ def _acceleration(rng: np.random.Generator, rate_hz: float, duration_s: float) -
     density_hz = np.interp(grid_s, knots_s, rates_hz)
     steps = np.diff(grid_s) * (density_hz[1:] + density_hz[:-1]) / 2
     expected = np.concatenate([[0.0], np.cumsum(steps)])
-    ranks = _renewal(rng, 1.0, float(expected[-1]), squared_variation=8.0)
+    ranks = renewal(rng, 1.0, float(expected[-1]), squared_variation=8.0)
     times: Times = np.interp(ranks, expected, grid_s)
     return times
 
 
-def _renewal(
+def renewal(
     rng: np.random.Generator, rate_hz: float, duration_s: float, squared_variation: float
 ) -> Times:
     """Arrivals whose gaps are gamma distributed, with this squared coefficient of variation."""
@@ -174,34 +176,48 @@ TRACES = tuple(_ARRIVALS)
 """Names of the traces."""
 
 
-def _steady(rng: np.random.Generator, times: Times, num_modalities: int) -> Bits:
+def steady(rng: np.random.Generator, times: Times, num_modalities: int) -> Bits:
     """Presence of each request: every wearer has one of the sets of sensors, each as likely."""
     worn = rng.integers(1, 2**num_modalities, size=_WEARERS)
     return worn[rng.integers(_WEARERS, size=len(times))]
 
 
-def _dropout(rng: np.random.Generator, times: Times, num_modalities: int) -> Bits:
+def dropout(
+    rng: np.random.Generator,
+    times: Times,
+    num_modalities: int,
+    *,
+    up_s: float = _UP_S,
+    down_s: float = _DOWN_S,
+) -> Bits:
     """Presence of each request: every wearer's every sensor is a two-state Markov chain.
 
     When the last sensor would go, it stays until another comes back.
+
+    Args:
+        rng: Of everything left to chance.
+        times: Of the requests, ascending.
+        num_modalities: Sensors of the model.
+        up_s: Mean time that a sensor is there.
+        down_s: Mean time that it is away.
     """
     wearers = rng.integers(_WEARERS, size=len(times))
     bits = np.empty(len(times), dtype=np.int64)
     for wearer in range(_WEARERS):
         asks = wearers == wearer
         since_s, worn = _sensors_of_one(
-            rng, float(times[-1]) if len(times) else 0.0, num_modalities
+            rng, float(times[-1]) if len(times) else 0.0, num_modalities, up_s, down_s
         )
         bits[asks] = worn[np.searchsorted(since_s, times[asks], side="right") - 1]
     return bits
 
 
 def _sensors_of_one(
-    rng: np.random.Generator, duration_s: float, num_modalities: int
+    rng: np.random.Generator, duration_s: float, num_modalities: int, up_s: float, down_s: float
 ) -> tuple[Times, Bits]:
     """Steps of one wearer's presence: since when, and which."""
-    up = rng.random(num_modalities) < _UP_S / (_UP_S + _DOWN_S)
-    change_s = rng.exponential(np.where(up, _UP_S, _DOWN_S))
+    up = rng.random(num_modalities) < up_s / (up_s + down_s)
+    change_s = rng.exponential(np.where(up, up_s, down_s))
     changed = int(rng.integers(num_modalities))
     weights = 1 << np.arange(num_modalities)
     since_s, worn = [0.0], [int(up @ weights) or 1 << changed]
@@ -210,7 +226,7 @@ def _sensors_of_one(
         up[changed] ^= True
         since_s.append(float(change_s[changed]))
         worn.append(int(up @ weights) or 1 << changed)
-        change_s[changed] += rng.exponential(_UP_S if up[changed] else _DOWN_S)
+        change_s[changed] += rng.exponential(up_s if up[changed] else down_s)
     return np.array(since_s), np.array(worn)
 
 
