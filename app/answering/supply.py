@@ -9,6 +9,7 @@ from collections.abc import Callable
 from app.answering.ask import Ask
 from app.answering.leaving import unless_gone
 from app.answering.planning import Planner
+from app.errors import RequestError
 from app.inference.lineup import Lineup
 from app.inference.model import ServedModel
 from app.inference.registry import Resident, VariantRegistry
@@ -44,7 +45,11 @@ class Supply:
             RequestError: The budget is strict and can't be met.
             ClientGoneError: Nobody waits for the answer any more.
         """
-        permille = self._planner.to_build(ask, lineup, build_s=model.registry.build_s)
+        try:
+            permille = self._planner.to_build(ask, lineup, build_s=model.registry.build_s)
+        except RequestError:
+            self._build_ahead(model, ask, lineup)  # or whoever comes back is refused for ever
+            raise
         began_s = self._clock()
         if permille is not None:
             await unless_gone(model.registry.get(lineup.presence, permille), ask.gone)

@@ -17,11 +17,12 @@ from sentryfuse.presence import Presence
 from sentryfuse.variants import VariantBuilder
 from sentryfuse.variants.profile import HostProfile
 
-_MOST_LINEUPS = 4096
-
 
 class Lineups:
     """Finds what can be run for a presence.
+
+    Each lineup holds on to the last variants that it had in memory, so there are no more of them
+    than there may be variants: the least used goes first. Requests that wait keep theirs.
 
     Knows nothing of the :class:`ServedModel` that owns it, so that a model goes the moment that
     nobody holds it any more.
@@ -49,7 +50,9 @@ class Lineups:
             NotReadyError: The host has not been measured yet.
         """
         lineup = self._made.get(presence)
-        if lineup is None:
+        if lineup is not None:
+            self._made.move_to_end(presence)
+        else:
             if self.profile is None:
                 raise NotReadyError(
                     f"model {self._registry.name} is getting ready", retry_after_s=1.0
@@ -59,7 +62,7 @@ class Lineups:
             lineup = self._made.get(presence)  # a request beside this one may have been first
             if lineup is None:
                 lineup = self._made[presence] = Lineup(presence, rungs, price, self._registry)
-            if len(self._made) > _MOST_LINEUPS:
+            if len(self._made) > self._registry.limit:
                 self._made.popitem(last=False)
         return lineup
 

@@ -47,6 +47,30 @@ def test_a_smaller_power_budget_takes_a_smaller_variant(
     assert chosen(service.infer(X_Power_Budget_W=watts)) == ratio
 
 
+def test_who_is_refused_since_a_variant_must_be_built_finds_it_later(
+    start_http: StartHttp,
+) -> None:
+    service = start_http()
+    inputs = service.window(*service.bundle.spec.modality_names[:-1])["inputs"]
+
+    def in_memory() -> set[str]:
+        listed = service.client.get("/v1/models/toy/variants").json()["variants"]
+        return {variant["presence_hex"] for variant in listed}
+
+    def ask() -> int:
+        headers = {"X-Latency-Budget-Ms": "25", "Prefer": "handling=strict"}
+        return service.client.post(
+            "/v1/infer", json={"inputs": inputs}, headers=headers
+        ).status_code
+
+    assert "0f" not in in_memory()
+    assert ask() == 429
+    deadline = time.monotonic() + 20
+    while "0f" not in in_memory():
+        assert time.monotonic() < deadline, "nothing was built for whoever comes back"
+        time.sleep(0.05)
+
+
 def test_a_latency_budget_that_nothing_keeps_takes_the_fastest_and_says_so(
     service: HttpService,
 ) -> None:
