@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
 from app.answering.answer import Answer, probabilities
 from app.answering.ask import Ask
@@ -270,8 +271,15 @@ class InferenceService:
     async def _outcome(self, ask: Ask, ticket: Ticket) -> Outcome:
         """Wait for what becomes of a request; who has to queue may leave meanwhile."""
         outcome = ticket.outcome
-        if ask.gone is None or not self.pump.waits(ticket):
+        if (ask.watch is None and ask.gone is None) or not self.pump.waits(ticket):
             return await outcome
+        if ask.watch is not None:
+            ask.watch(partial(_abandon, outcome))
+            try:
+                return await outcome
+            finally:
+                ask.watch(None)
+        assert ask.gone is not None
         watch = asyncio.ensure_future(_leave(ask.gone, outcome))
         try:
             return await outcome
@@ -342,5 +350,9 @@ class InferenceService:
 
 async def _leave(gone: Callable[[], Awaitable[None]], outcome: asyncio.Future[Outcome]) -> None:
     await gone()
+    _abandon(outcome)
+
+
+def _abandon(outcome: asyncio.Future[Outcome]) -> None:
     if not outcome.done():
         outcome.set_exception(ClientGoneError())
