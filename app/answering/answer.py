@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,7 +122,12 @@ class Answer:
 
 def variant_name(presence: Presence, permille: int) -> str:
     """Name a variant among those of its model: ``1f-800``."""
-    return f"{presence.hex}-{permille:03d}"
+    return _variant_name(presence.bits, presence.size, permille)
+
+
+@lru_cache(maxsize=4096)
+def _variant_name(bits: int, size: int, permille: int) -> str:
+    return f"{Presence(bits, size).hex}-{permille:03d}"
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
