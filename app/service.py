@@ -175,17 +175,18 @@ class InferenceService:
         """Account for an answer whose first byte was written just now."""
         receipt = answer.receipt
         late_s = first_byte_s - ask.received_s - receipt.total_s
-        beside_s = receipt.batch_wait_s + receipt.answering_s + late_s
+        answering_s = receipt.answering_s
+        beside_s = receipt.batch_wait_s + answering_s + late_s
         self._overhead = self._overhead.updated(max(beside_s, 0.0))
         self.scheduler.overhead_s = self._overhead.allowance_s
-        stages = self.metrics.stage
-        stages("parse", receipt.parse_s)
-        stages("queue", receipt.queue_s)
-        stages("batch", receipt.batch_wait_s)
-        stages("inference", receipt.inference_s)
-        stages("overhead", max(receipt.answering_s + late_s, 0.0))
+        stages = self.metrics.stages
+        stages["parse"].observe(receipt.parse_s)
+        stages["queue"].observe(receipt.queue_s)
+        stages["batch"].observe(receipt.batch_wait_s)
+        stages["inference"].observe(receipt.inference_s)
+        stages["overhead"].observe(max(answering_s + late_s, 0.0))
         if receipt.build_s:
-            stages("build", receipt.build_s)
+            stages["build"].observe(receipt.build_s)
         for spending in receipt.budget:
             outcome = "met" if spending.met else "missed"
             self.metrics.budget.labels(spending.kind, outcome).inc()

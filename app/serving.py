@@ -78,7 +78,7 @@ def build(
     """
     app = create_app(settings, policy, crew)
     config = uvicorn.Config(
-        app,
+        app.middleware_stack,  # what the framework does before it is of no use to us
         host=settings.host,
         port=settings.port,
         http=open_wire(settings, app.state),

@@ -69,7 +69,7 @@ class Scheduler:
     @property
     def waiting(self) -> int:
         """Requests in the queues."""
-        return len(self._timely) + len(self._late)
+        return self._timely.count + self._late.count
 
     @property
     def idle(self) -> bool:
@@ -184,8 +184,14 @@ class Scheduler:
                 f"{self.waiting} requests already wait for {self._limits.cores} cores",
             )
         menu = self._menus(request.group)
+        powerless = self._refusal_for_power(request, menu, now_s)
+        return powerless or self._refusal_for_lateness(request, menu, now_s)
+
+    def _refusal_for_power(self, request: Request, menu: Menu, now_s: float) -> Refused | None:
+        if self.gate.cap_w is None:
+            return None
         least_j = menu.least_window_j(self._most_batch) * request.windows
-        powerless = refusal_for_power(
+        return refusal_for_power(
             request,
             least_j * self.estimator.energy.mean,
             self.waiting,
@@ -193,7 +199,6 @@ class Scheduler:
             patience_s=self._limits.patience_s,
             now_s=now_s,
         )
-        return powerless or self._refusal_for_lateness(request, menu, now_s)
 
     def _refusal_for_lateness(self, request: Request, menu: Menu, now_s: float) -> Refused | None:
         if not (self.policy.sheds and request.budget.strict and request.deadline_s < math.inf):
