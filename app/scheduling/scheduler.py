@@ -16,6 +16,7 @@ from app.scheduling.dispatch import Dispatch, Dropped, DropReason, Limits, Refus
 from app.scheduling.estimator import Estimator
 from app.scheduling.fair_price import FairPrice
 from app.scheduling.fair_slack import Policy, View
+from app.scheduling.handover import Handover
 from app.scheduling.lanes import Lane, Lanes
 from app.scheduling.load import LoadForecast
 from app.scheduling.menu import BATCHES, Menu, Offer
@@ -55,6 +56,8 @@ class Scheduler:
         self.arrivals = ArrivalRate()
         self.overhead_s = 0.0
         """What an answer takes beside waiting and inference; set aside in every plan."""
+        self.handover = Handover()
+        """What a batch takes of a core beside its inference."""
         self.overhead_core_s = 0.0
         """Core time that a request takes beside its inference, from the cores of inference."""
         self._menus = menus
@@ -138,6 +141,7 @@ class Scheduler:
             now_s: The time.
         """
         self._release(dispatch)
+        self.handover = self.handover.updated(now_s - dispatch.now_s - latency_s)
         self.gate.settle(dispatch.predicted_j, energy_j, now_s)
         option = dispatch.offer.option
         self.estimator.observe(
@@ -257,17 +261,16 @@ class Scheduler:
         windows = lane.windows(BATCHES[-1], self._limits.max_windows)
         alone = len(lane.line) == len(windows) == self.waiting
         answered_s = now_s + self.overhead_s
-        pace = math.inf
         rate_hz = self._load.rate_hz(now_s)
-        if not late:
-            cores = max(self._limits.cores - rate_hz * self.overhead_core_s, 0.5)
-            pace = pace_s(
-                lanes,
-                rate_hz=rate_hz,
-                budget_s=self._load.budget_s,
-                cores=cores,
-                now_s=answered_s,
-            )
+        # Those who are late keep it too: a core that one of them holds for long is not there for
+        # those who are not.
+        pace = pace_s(
+            lanes,
+            rate_hz=rate_hz,
+            budget_s=self._load.budget_s,
+            cores=max(self._limits.cores - rate_hz * self.overhead_core_s, 0.5),
+            now_s=answered_s,
+        )
         return View(
             request=head,
             offers=menu.offers(windows, self._free if alone else 1, head.permilles),
@@ -281,6 +284,7 @@ class Scheduler:
             idle_power_w=self.gate.idle_power_w,
             arrival_rate_hz=max(self.arrivals.rate_hz(now_s), 1.0),
             queued=self.waiting,
+            handover_s=self.handover.allowance_s,
         )
 
     def _through_gate(
