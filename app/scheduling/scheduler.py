@@ -25,6 +25,10 @@ from app.scheduling.power_gate import PowerGate
 from app.scheduling.types import Request
 
 _POWER_HORIZON_S = 1.0
+_LEAST_CORES = 0.5
+# Of the time of cores that reading, deciding and writing share; these come all at once, and everybody
+# waits for them.
+_ROOM = 0.7
 
 
 class Scheduler:
@@ -268,7 +272,7 @@ class Scheduler:
             lanes,
             rate_hz=rate_hz,
             budget_s=self._load.budget_s,
-            cores=max(self._limits.cores - rate_hz * self.overhead_core_s, 0.5),
+            cores=self._cores_for_inference(rate_hz),
             now_s=answered_s,
         )
         return View(
@@ -286,6 +290,12 @@ class Scheduler:
             queued=self.waiting,
             handover_s=self.handover.allowance_s,
         )
+
+    def _cores_for_inference(self, rate_hz: float) -> float:
+        """Cores less what requests take beside inference, and less room for that to come at once."""
+        beside = rate_hz * self.overhead_core_s
+        room = _ROOM if beside else 1.0
+        return max(room * (self._limits.cores - beside), _LEAST_CORES)
 
     def _through_gate(
         self, lanes: Lanes, lane: Lane, offer: Offer, view: View, now_s: float
