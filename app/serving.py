@@ -24,9 +24,9 @@ from app.wire import make_room, open_wire
 _KEEP_ALIVE_S = 75
 _PING_S = 20.0
 _SWITCH_S = 0.0001
-# How long a thread that wants the interpreter waits until the one that has it must let go. By default it
-# is 5 ms, which a thread with a batch to run, or with its answers, would wait for a busy event loop:
-# longer than the inference takes.
+# How long a thread that wants the interpreter waits until the one that has it must let go. By
+# default it is 5 ms, which a thread with a batch to run, or with its answers, would wait for a busy
+# event loop: longer than the inference takes.
 _TASKS_S = 5  # for what goes on when its connection is over
 
 
@@ -84,7 +84,7 @@ def build(
     """
     app = create_app(settings, policy, crew)
     config = uvicorn.Config(
-        app.middleware_stack,  # what the framework does before it is of no use to us
+        cast(Any, app.middleware_stack),  # what the framework does before it is of no use to us
         host=settings.host,
         port=settings.port,
         http=open_wire(settings, app.state),

@@ -1,10 +1,10 @@
 """What the event loop does for one request, from bytes read to bytes written, without a socket.
 
 Puts the service together as `sentryfuse serve` does, hands whole requests to its protocol through a
-transport that keeps what is written, and takes the CPU time of the loop's thread for each. Inference runs
-beside it, on its own threads, and empties the caches as it does in earnest. Calls of Python functions
-and of built-in ones are counted in a run of their own: their number does not depend on the machine.
-Another checkout can have its turns in the same run:
+transport that keeps what is written, and takes the CPU time of the loop's thread for each.
+Inference runs beside it, on its own threads, and empties the caches as it does in earnest. Calls of
+Python functions and of built-in ones are counted in a run of their own: their number does not
+depend on the machine. Another checkout can have its turns in the same run:
 
     python -m benchmarks.request_path --before ../before
 """
@@ -149,8 +149,10 @@ def a_turn(checkout: Path, kind: str, models: Path, requests: int, profiles: str
         "LOG_LEVEL": "error",
     }
     done = subprocess.run(
-        [sys.executable, __file__, "--round", kind, "--models", str(models)]
-        + ["--requests", str(requests)],
+        [
+            *(sys.executable, __file__, "--round", kind),
+            *("--models", str(models), "--requests", str(requests)),
+        ],
         env=inherited
         | {f"SENTRYFUSE_{name}": value for name, value in settings.items()}
         | {"PYTHONPATH": str(checkout)},

@@ -26,8 +26,8 @@ from app.scheduling.types import Request
 
 _POWER_HORIZON_S = 1.0
 _LEAST_CORES = 0.5
-# Of the time of cores that reading, deciding and writing share; these come all at once, and everybody
-# waits for them.
+# Of the time of cores that reading, deciding and writing share; these come all at once, and
+# everybody waits for them.
 _ROOM = 0.7
 
 
@@ -292,7 +292,7 @@ class Scheduler:
         )
 
     def _cores_for_inference(self, rate_hz: float) -> float:
-        """Cores less what requests take beside inference, and less room for that to come at once."""
+        """Cores less what requests take beside inference, and room for that to come at once."""
         beside = rate_hz * self.overhead_core_s
         room = _ROOM if beside else 1.0
         return max(room * (self._limits.cores - beside), _LEAST_CORES)

@@ -53,7 +53,9 @@ def why_chosen(
     if queued:
         sentence += f"; {queued} more wait{'s' if queued == 1 else ''}, so each gets an even share"
     elif share_s is not None:
-        sentence += f"; requests come so fast that each may hold a core for {_figure(1e3 * share_s)} ms"
+        sentence += (
+            f"; requests come so fast that each may hold a core for {_figure(1e3 * share_s)} ms"
+        )
     return sentence
 
 

@@ -276,7 +276,6 @@ def _without_h2c(data: bytes) -> bytes:
 
 def bounded_protocol(watch: ConnectionWatch, door: Door) -> type[asyncio.Protocol]:
     """Return the class of connections under this watch and before this door, for uvicorn."""
-
     memo = HeadMemo()
 
     class WatchedProtocol(BoundedProtocol):

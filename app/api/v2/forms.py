@@ -110,8 +110,7 @@ class Forms:
                 inputs=(), outputs=request.outputs, id=None, parameters=request.parameters
             ),
             parts=tuple(
-                _Part(name, array.shape, offsets[name])  # type: ignore[arg-type]
-                for name, array in windows.inputs.items()
+                _Part(name, array.shape, offsets[name]) for name, array in windows.inputs.items()
             ),
             size=offset,
             presence=windows.presence,

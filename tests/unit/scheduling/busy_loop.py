@@ -1,8 +1,8 @@
 """A simulated node whose event loop reads, hands over and writes, one thing after the other.
 
-What holds up a real one: a worker's thread can't begin before the loop lets go of the interpreter, and
-the loop hears of an inference that has ended when it gets to it. Both grow with the load, although
-nothing in the profile of the host says so.
+What holds up a real one: a worker's thread can't begin before the loop lets go of the interpreter,
+and the loop hears of an inference that has ended when it gets to it. Both grow with the load,
+although nothing in the profile of the host says so.
 """
 
 from __future__ import annotations
@@ -112,9 +112,7 @@ class BusyLoop:
         return self._free_s
 
     def _arrive(self, now_s: float, number: int) -> None:
-        request = Request(
-            id=number, group="a", budget=Budget(latency_s=BUDGET_S), received_s=now_s
-        )
+        request = Request(id=number, group="a", budget=Budget(latency_s=BUDGET_S), received_s=now_s)
         self._at(self._loop(now_s, READ_S), self._submit, request)
 
     def _submit(self, now_s: float, request: Request) -> None:

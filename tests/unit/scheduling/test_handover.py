@@ -118,9 +118,7 @@ def test_the_reason_names_the_rate_where_it_decided_although_nobody_waits() -> N
         assert dispatch is not None
         option = dispatch.offer.option
         now_s += 0.005
-        made.finished(
-            dispatch, latency_s=option.latency_s, energy_j=option.energy_j, now_s=now_s
-        )
+        made.finished(dispatch, latency_s=option.latency_s, energy_j=option.energy_j, now_s=now_s)
 
     assert option.permille > 0
     reason = dispatch.plan(dispatch.requests[0]).reason
