@@ -2,8 +2,9 @@
 
 A core is held from the decision to the moment when the decider learns that the inference has
 ended. In between a thread must wake, take its turn with the event loop, hand its result back, and
-be heard. Nobody is in the way of that while little happens; under load it may take longer than a small
-variant does, and no variant is small enough to help. A larger batch is: it is handed over once.
+be heard. Nobody is in the way of that while little happens; under load it may take longer than a
+small variant does, and no variant is small enough to help. A larger batch is: it is handed over
+once.
 """
 
 from __future__ import annotations

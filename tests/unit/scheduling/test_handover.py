@@ -67,9 +67,10 @@ def test_where_handing_over_takes_the_cores_requests_stay_in_time(rate_hz: float
 
 
 def test_a_scheduler_that_does_not_see_it_is_late() -> None:
-    arrivals = poisson(1400, 0, SECONDS, seed=2)
+    arrivals = poisson(1600, 0, SECONDS, seed=2)
 
-    assert BusyLoop(blind=True).run(arrivals).attainment(len(arrivals)) < 0.9
+    assert BusyLoop().run(arrivals).attainment(len(arrivals)) >= 0.99
+    assert BusyLoop(blind=True).run(arrivals).attainment(len(arrivals)) < 0.7
 
 
 def test_the_more_come_the_smaller_variants_are() -> None:
@@ -79,7 +80,7 @@ def test_the_more_come_the_smaller_variants_are() -> None:
         means.append(sum(served.permille) / len(served.permille))
 
     assert means == sorted(means)
-    assert means[0] == 0
+    assert means[0] < 10
     assert means[-1] > 700
 
 
