@@ -140,7 +140,9 @@ def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     flat = logits.ravel()
     # Their squares add up to something finite only if all of them are; nearly always that is so.
-    if not math.isfinite(flat.dot(flat)) and not np.isfinite(logits).all():
+    with np.errstate(all="ignore"):
+        squares = flat.dot(flat)
+    if not math.isfinite(squares) and not np.isfinite(logits).all():
         raise WrongInputError(
             "the windows hold values so large that the model's answer is not a finite number",
             expected="values as the sensors give them, in their units",

@@ -23,15 +23,16 @@ class HeadMemo:
     """The headers that every answer begins with; they change once a second, with the date."""
 
     def __init__(self) -> None:
-        self._headers: Headers | None = None
+        self._headers: tuple[tuple[bytes, bytes], ...] | None = None
         self._text: bytes | None = None
 
     def begin(self, headers: Headers) -> bytes | None:
         """Return status line and these headers of a 200; None if the connection must end then."""
-        if headers is not self._headers:
-            closes = any(name.lower() == b"connection" for name, _ in headers)
-            self._text = None if closes else STATUS_LINE[200] + _lines(headers)
-            self._headers = headers
+        now = tuple(headers)  # the server may add to its list, which is the same one then
+        if now != self._headers:
+            closes = any(name.lower() == b"connection" for name, _ in now)
+            self._text = None if closes else STATUS_LINE[200] + _lines(now)
+            self._headers = now
         return self._text
 
 

@@ -72,7 +72,9 @@ class Forms:
             return None
         numbers = np.frombuffer(tail, _FLOAT32)
         # Finite only if all of them are; if it is not, the ordinary way finds out why.
-        if not math.isfinite(np.dot(numbers, numbers)):
+        with np.errstate(all="ignore"):
+            squares = np.dot(numbers, numbers)
+        if not math.isfinite(squares):
             return None
         inputs = {p.name: np.ndarray(p.shape, _FLOAT32, tail, p.offset) for p in form.parts}
         windows = Windows(
