@@ -79,6 +79,9 @@ class Settings(BaseSettings):
         0, ge=0, description="Cores to use; 0 for all that the process is allowed to use"
     )
     threads: int = Field(1, ge=1, description="Threads of one inference")
+    engine: Literal["cpu", "cuda"] = Field(
+        "cpu", description="What variants run on: cpu, or cuda, which docs/tuning.md explains"
+    )
     max_queue: int = Field(
         1024, ge=0, description="Requests that may wait for a core; more are shed with 429"
     )

@@ -1,6 +1,7 @@
 """How well the unpruned models of one data set tell its classes apart, on test groups never seen.
 
-One bundle for each seed of one recipe; every modality is present and nothing is pruned. Run:
+One bundle for each seed of one recipe; every modality is present and nothing is pruned. Two
+classes are judged by AUROC, more by accuracy. Run:
 
     python benchmarks/best_dense.py --data stress_predict.npz --baseline 0.740 runs/seed0 runs/seed1
 """
@@ -80,7 +81,7 @@ def main() -> None:
     parser.add_argument("bundles", nargs="+", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument(
-        "--baseline", type=float, help="AUROC of the better simple model on these groups"
+        "--baseline", type=float, help="what the better simple model reaches on these groups"
     )
     args = parser.parse_args()
 
@@ -93,16 +94,17 @@ def main() -> None:
         "How well do unpruned models tell the classes of test groups apart, all sensors present?",
         windows=len(test),
         test_groups=len(split.test),
-        baseline_auroc=args.baseline,
+        baseline=args.baseline,
         recipe=read_bundle(args.bundles[0]).training.get("recipe"),
     )
     record.add("bundles", [read_bundle(path).digest for path in args.bundles])
     rows = [measures(answers(path, test), test.label, prior) for path in args.bundles]
+    judged_by = "auroc" if len(data.class_names) == 2 else "accuracy"
     for name in rows[0]:
         values = [row[name] for row in rows]
         record.add_samples(name, values, "ratio")
         mean, spread = float(np.mean(values)), float(np.std(values, ddof=len(values) > 1))
-        figure = f"best_dense_{data.name}" + ("" if name == "auroc" else f"_{name}")
+        figure = f"best_dense_{data.name}" + ("" if name == judged_by else f"_{name}")
         record.add_figure(
             figure, mean, "ratio", {"std": spread, "seeds": len(values), "first": values[0]}
         )

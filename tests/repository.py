@@ -36,13 +36,15 @@ class WatchedLoader(Loader):
         self.read_so_far += 1
         return super().read(stored)
 
-    async def make_ready(self, model: ServedModel, beside: object = ()) -> None:
+    async def make_ready(
+        self, model: ServedModel, beside: object = (), *, starting: bool = False
+    ) -> None:
         self.to_warm += 1
         if self.held is not None:
             await self.held.wait()
         if self.broken:
             raise RuntimeError("no memory left")
-        await super().make_ready(model, beside=beside)  # type: ignore[arg-type]
+        await super().make_ready(model, beside=beside, starting=starting)  # type: ignore[arg-type]
 
 
 class Repository:

@@ -170,7 +170,7 @@ class ModelControl:
     async def _start(self) -> None:
         for model in self._catalogue:
             try:
-                await self._loader.make_ready(model, beside=self._catalogue)
+                await self._loader.make_ready(model, beside=self._catalogue, starting=True)
             except Exception as error:
                 self._failed((model.name, model.version), error)
                 self._dismiss(model)

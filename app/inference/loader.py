@@ -74,19 +74,24 @@ class Loader:
         Raises:
             BundleError: It is missing, damaged, foreign or of another schema.
         """
-        builder = VariantBuilder(read_bundle(stored.path), threads=self._settings.threads)
+        settings = self._settings
+        builder = VariantBuilder(
+            read_bundle(stored.path), threads=settings.threads, engine=settings.engine
+        )
         registry = VariantRegistry(
             stored.name,
             stored.version,
             builder,
             self._masks,
             builders=self._builders,
-            limit=self._settings.max_variants,
+            limit=settings.max_variants,
             metrics=self._metrics,
         )
-        return ServedModel(stored, builder, registry, self._settings)
+        return ServedModel(stored, builder, registry, settings)
 
-    async def make_ready(self, model: ServedModel, beside: Iterable[ServedModel] = ()) -> None:
+    async def make_ready(
+        self, model: ServedModel, beside: Iterable[ServedModel] = (), *, starting: bool = False
+    ) -> None:
         """Measure the host for a model, build its warm variants and run each.
 
         Beside models that are served this takes three times as long, and a third of a core:
@@ -95,13 +100,14 @@ class Loader:
         Args:
             model: Nobody uses it yet.
             beside: Models that are served meanwhile.
+            starting: The service is not ready yet, so that hardly anybody asks them.
 
         Raises:
             BundleError: It answers what is no finite number.
         """
         began_s = time.perf_counter()
         others = tuple(beside)
-        alone = not any(other.warm for other in others)
+        alone = starting or not any(other.warm for other in others)
         model.lineups.profile = await self._profiles.obtain(
             model.builder,
             model.permilles,

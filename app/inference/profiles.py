@@ -52,7 +52,7 @@ class HostProfiles:
                 for the next start.
         """
         loop = asyncio.get_running_loop()
-        fingerprint = await loop.run_in_executor(executor, host_fingerprint)
+        fingerprint = await loop.run_in_executor(executor, host_fingerprint, builder.engine)
         key = ProfileKey(builder.bundle.digest, fingerprint)
         path = self._directory / f"{key.bundle_digest[:32]}-{fingerprint}.json"
         local = await asyncio.to_thread(_read, path, key)

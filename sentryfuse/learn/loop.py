@@ -139,7 +139,7 @@ class Trainer:
         gate_loss = pruned_loss = torch.zeros(())
         if self.settings.gated:
             gate_loss = self._gate_loss(scores, presence, progress)
-            if self.settings.elastic:
+            if self.settings.elastic and progress >= self.settings.elastic_from:
                 pruned_loss = self._pruned_pass(inputs, label, scores, logits, presence, progress)
             (gate_loss + pruned_loss).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), _CLIP_NORM)

@@ -46,6 +46,9 @@ class TrainingSettings:
     threads: int = 2
     elastic: bool = True
     """Also train through a hard mask each step; off = the paper's training."""
+    elastic_from: float = 0.4
+    """Part of the run, at its start, without elastic steps: first the whole, then its parts
+    (docs/decisions/0019)."""
     gated: bool = True
     """Without elastic steps, let the gate's scores act on the units; off = a conventional
     backbone, whose gate means nothing."""
@@ -71,7 +74,7 @@ class TrainingSettings:
         for name in ("epochs", "batch_size", "learning_rate", "threads"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"training.{name} must be positive, got {getattr(self, name)}")
-        for name in ("max_ratio", "ema_decay", "label_smoothing"):
+        for name in ("max_ratio", "ema_decay", "label_smoothing", "elastic_from"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"training.{name} must be in [0, 1), got {getattr(self, name)}")
         if self.teacher not in TEACHERS:

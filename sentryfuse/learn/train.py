@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from sentryfuse.accuracy import AccuracyTable
 from sentryfuse.bundle import Bundle, write_bundle
@@ -82,27 +83,51 @@ def train_bundle(
     windows = load_windows(data)
     split = recommended_split(windows)
     spec = model_spec(windows, recipe)
-    train, val = windows.of_groups(split.train), windows.of_groups(split.val)
+    train = windows.of_groups(split.train)
     normalisation = fit_normalisation(train)
     trainer = Trainer(spec, recipe.training, train, normalisation)
     log = run_epochs(trainer, recipe, run_dir, resume=resume, on_progress=on_progress)
     model = trainer.averaged
     gate_arrays = model.gate.to_arrays()
-    gate = Gate.from_arrays(gate_arrays)
-    accuracy = measure_accuracy(model.backbone, gate, val, normalisation, on_progress)
-    bundle = Bundle(
-        spec=spec,
-        normalisation=normalisation,
-        weights={k: v.numpy() for k, v in model.backbone.state_dict().items()},
-        gate_arrays=gate_arrays,
-        simulator_arrays=WindowSimulator.fit(train).to_arrays(),
-        accuracy=accuracy,
-        licence=_licence(windows),
-        training=_record(windows, split, recipe, command, log),
-    )
+    record = training_record(windows, split, recipe, command, log)
+    bundle = make_bundle(model.backbone, gate_arrays, windows, split, record, on_progress)
     digest = write_bundle(bundle, out)
     logger.info("wrote %s, digest %s", out, digest)
     return out
+
+
+def make_bundle(
+    backbone: Backbone,
+    gate_arrays: dict[str, NDArray[np.float32]],
+    windows: WindowSet,
+    split: Split,
+    record: Mapping[str, Any],
+    on_progress: Callable[[TrainingProgress], None] = lambda _: None,
+) -> Bundle:
+    """Put a trained model together with all that serving it needs.
+
+    Args:
+        backbone: Trained on the training groups.
+        gate_arrays: Its gate, as exported.
+        windows: The whole data set.
+        split: Statistics come from its training groups, the accuracy table from its validation
+            groups; the test groups are not touched.
+        record: How it was trained.
+        on_progress: Told after each measured presence.
+    """
+    train, val = windows.of_groups(split.train), windows.of_groups(split.val)
+    normalisation = fit_normalisation(train)
+    gate = Gate.from_arrays(gate_arrays)
+    return Bundle(
+        spec=backbone.spec,
+        normalisation=normalisation,
+        weights={k: v.numpy() for k, v in backbone.state_dict().items()},
+        gate_arrays=gate_arrays,
+        simulator_arrays=WindowSimulator.fit(train).to_arrays(),
+        accuracy=measure_accuracy(backbone, gate, val, normalisation, on_progress),
+        licence=_licence(windows),
+        training=dict(record),
+    )
 
 
 def model_spec(windows: WindowSet, recipe: Recipe) -> ModelSpec:
@@ -199,9 +224,18 @@ def _plain(recipe: Recipe) -> dict[str, Any]:
     return plain
 
 
-def _record(
+def training_record(
     windows: WindowSet, split: Split, recipe: Recipe, command: str, log: Mapping[str, Any]
 ) -> dict[str, Any]:
+    """Return what a bundle says of its training.
+
+    Args:
+        windows: The data set.
+        split: How its groups were used.
+        recipe: Shape and settings.
+        command: What was typed.
+        log: Of :func:`run_epochs`.
+    """
     return {
         "command": command,
         "commit": log["commit"],

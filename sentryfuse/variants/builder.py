@@ -14,6 +14,7 @@ from sentryfuse.presence import Presence
 from sentryfuse.pruning import Mask, permille, select_units
 from sentryfuse.units import Inventory
 from sentryfuse.variants.card import write_card
+from sentryfuse.variants.engine import Engine, providers_of
 from sentryfuse.variants.variant import Variant, open_session
 from sentryfuse.variants.weights import check_weights
 
@@ -38,16 +39,19 @@ class VariantBuilder:
     Args:
         bundle: The model.
         threads: Threads that one run of a variant may use.
+        engine: What variants run on.
 
     Raises:
         BundleError: The bundle's weights or gate are not its spec's.
-        ConfigError: ``threads`` is not positive.
+        ConfigError: ``threads`` is not positive, or there is no such engine here.
     """
 
-    def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
+    def __init__(self, bundle: Bundle, *, threads: int = 1, engine: Engine = "cpu") -> None:
         if threads < 1:
             raise ConfigError(f"threads must be at least 1, got {threads}")
+        providers_of(engine)  # said at once rather than with the first variant
         check_weights(bundle.spec, bundle.weights)
+        self.engine = engine
         self.bundle = bundle
         self.inventory = Inventory(bundle.spec)
         self._gate = bundle.gate
@@ -100,7 +104,7 @@ class VariantBuilder:
             memory_bytes=len(graph),
             dense_bytes=self._size_unpruned(mask, len(graph)),
         )
-        variant = Variant(card, open_session(graph, threads=self._threads))
+        variant = Variant(card, open_session(graph, threads=self._threads, engine=self.engine))
         elapsed_ms = 1e3 * (time.perf_counter() - started)
         logger.debug(
             "built presence %s at %d permille in %.1f ms",

@@ -7,21 +7,30 @@ import platform
 from hashlib import blake2b
 from pathlib import Path
 
-from sentryfuse.variants.engine import onnxruntime
+from sentryfuse.variants.engine import Engine, onnxruntime
 
 _DIGEST_BYTES = 8
 
 
-def host_fingerprint() -> str:
-    """Return a digest of processor, usable cores, CPU quota and engine version."""
+def host_fingerprint(engine: Engine = "cpu") -> str:
+    """Return a digest of processor, usable cores, CPU quota, engine and its version."""
     facts = (
         platform.machine(),
         _processor(),
         str(usable_cores()),
         _first_line(Path("/sys/fs/cgroup/cpu.max")),
         onnxruntime.__version__,
+        *_accelerator(engine),
     )
     return blake2b("\n".join(facts).encode(), digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def _accelerator(engine: Engine) -> tuple[str, ...]:
+    """Engine and GPU, by the driver's own word; nothing for the CPU."""
+    if engine == "cpu":
+        return ()
+    models = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    return (engine, *(_first_line(path) for path in models))
 
 
 def usable_cores() -> int:

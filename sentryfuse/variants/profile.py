@@ -181,7 +181,7 @@ def profile_host(
         ]
     if progress is not None:
         progress(len(plan), len(plan))
-    return HostProfile(host_fingerprint(), builder.bundle.digest, tuple(samples))
+    return HostProfile(host_fingerprint(builder.engine), builder.bundle.digest, tuple(samples))
 
 
 def _measure(

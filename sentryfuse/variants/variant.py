@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sentryfuse.errors import InputError
 from sentryfuse.variants.card import VariantCard
-from sentryfuse.variants.engine import onnxruntime
+from sentryfuse.variants.engine import Engine, onnxruntime, providers_of
 
 Windows = Mapping[str, NDArray[np.float32]]
 
@@ -60,8 +60,14 @@ class Variant:
                 raise InputError(f"windows of {name} are {len(window)}, others {batch}")
 
 
-def open_session(graph: bytes, *, threads: int) -> onnxruntime.InferenceSession:
-    """Load a graph into an engine that spends CPU time only while it computes."""
+def open_session(
+    graph: bytes, *, threads: int, engine: Engine = "cpu"
+) -> onnxruntime.InferenceSession:
+    """Load a graph into an engine that spends CPU time only while it computes.
+
+    Raises:
+        ConfigError: There is no such engine here.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -74,7 +80,7 @@ def open_session(graph: bytes, *, threads: int) -> onnxruntime.InferenceSession:
     options.enable_mem_reuse = False
     # An arena of its own would make every variant hold the memory of its largest batch.
     options.enable_cpu_mem_arena = False
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(graph, options, providers=providers_of(engine))
     # The wrapper holds on to the graph in case providers change; that is megabytes per variant.
     session._model_bytes = None
     return session

@@ -32,6 +32,9 @@ class GridConfig:
     """Pruning ratios that count as cells of the grid."""
     beyond: tuple[float, ...] = ()
     """Further ratios: measured, shown, and not counted as cells."""
+    beyond_on_ours: tuple[int, ...] | None = None
+    """Seeds of which baselines on our backbone are measured at those, too: no figure needs them
+    there; all seeds if it is not said."""
     missing: tuple[int, ...]
     """How many modalities are missing; every presence of that size is measured."""
     methods: tuple[str, ...]
@@ -40,6 +43,8 @@ class GridConfig:
     """The baselines that the paper compares with."""
     metric_of: Mapping[str, str] = field(default_factory=dict)
     """What decides the cells of a data set: one of ``METRICS``, accuracy if it is not named."""
+    test_every: Mapping[str, int] = field(default_factory=dict)
+    """By data set: which of the test windows answer, every second, say; all if it is not named."""
     random_draws: int = 5
     calibration_windows: int = 256
     small_ratios: tuple[float, ...] = ()
@@ -65,6 +70,9 @@ class GridConfig:
         for metric in self.metric_of.values():
             if metric not in METRICS:
                 raise ConfigError(f"grid.metric_of has no {metric!r}; there is {METRICS}")
+        for name, every in self.test_every.items():
+            if every < 1:
+                raise ConfigError(f"grid.test_every.{name} must be at least 1, got {every}")
         unmeasured = sorted({*self.strongest_of} - {*self.methods})
         if unmeasured:
             raise ConfigError(f"grid.strongest_of names {unmeasured[0]!r}, which is no method")
@@ -73,6 +81,11 @@ class GridConfig:
     def all_ratios(self) -> tuple[float, ...]:
         """Every ratio that is measured, ascending."""
         return tuple(sorted({*self.ratios, *self.beyond, *self.small_ratios}))
+
+    def ratios_of(self, *, baseline_on_ours: bool, seed: int) -> tuple[float, ...]:
+        """Ratios at which a method is measured on a model, ascending."""
+        shown = self.beyond_on_ours is None or seed in self.beyond_on_ours
+        return self.all_ratios if shown or not baseline_on_ours else tuple(sorted(self.ratios))
 
     def only(self, data: Sequence[str]) -> GridConfig:
         """Return the part of the grid on these data sets; all of it if none is named.

@@ -16,7 +16,8 @@ from sentryfuse.bench.grid.jobs import UNPRUNED, Measurement
 from sentryfuse.bench.grid.models import Source, Trained
 from sentryfuse.data.normalise import standardise
 from sentryfuse.learn.backbones import Backbone
-from sentryfuse.learn.baselines import Calibration, Reference, build_method
+from sentryfuse.learn.backbones.encoder import ModalityEncoder
+from sentryfuse.learn.baselines import OURS, Calibration, Pruning, Reference, build_method
 from sentryfuse.learn.evaluate import predict
 from sentryfuse.presence import Presence, all_presences
 from sentryfuse.provenance import current_commit
@@ -34,12 +35,14 @@ def measure(
     """
     began_s = time.perf_counter()
     held_out = source.windows.of_groups(source.split.test)
-    arrays = standardise(held_out.arrays, source.normalisation)
+    held_out = held_out.subset(np.arange(0, len(held_out), config.test_every.get(source.name, 1)))
+    model, arrays = _embedded(trained.backbone, standardise(held_out.arrays, source.normalisation))
     prior = source.class_shares
     rows = []
-    for presence, ratio, model in _models(config, job, source, trained):
-        names = presence.names(trained.backbone.spec.modality_names)
-        logits = predict(model, {name: arrays[name] for name in names})
+    for presence, ratio, pruning in _prunings(config, job, source, trained):
+        names = presence.names(model.spec.modality_names)
+        pruned = model if pruning is None else pruning.apply(model)
+        logits = predict(pruned, {name: arrays[name] for name in names})
         rows.append(
             {
                 "presence": presence.hex,
@@ -106,37 +109,60 @@ def auroc(score: NDArray[np.floating], label: NDArray[np.int64]) -> float:
     return (rank_sum - ones * (ones + 1) / 2) / (ones * zeros)
 
 
-def _models(
+def _embedded(
+    model: Backbone, arrays: Mapping[str, NDArray[np.float32]]
+) -> tuple[Backbone, dict[str, NDArray[np.float32]]]:
+    """Return the model without its patch embeddings, and what these make of the windows.
+
+    No method prunes or corrects an embedding, so that is done once and not for each mask.
+    """
+    bare, tokens = model.copied(), {}
+    for name, encoder in bare.encoders.items():
+        assert isinstance(encoder, ModalityEncoder)
+        with torch.inference_mode():
+            tokens[name] = encoder.embedding(torch.from_numpy(arrays[name])).numpy()
+        encoder.embedding = torch.nn.Identity()  # type: ignore[assignment]
+    return bare, tokens
+
+
+def _prunings(
     config: GridConfig, job: Measurement, source: Source, trained: Trained
-) -> Iterator[tuple[Presence, float, Backbone]]:
-    """Yield every presence and ratio with the model that answers there."""
+) -> Iterator[tuple[Presence, float, Pruning | None]]:
+    """Yield every presence and ratio with what becomes of the model there; None: it stays."""
     model, size = trained.backbone, len(source.windows.modalities)
     presences = [p for missing in config.missing for p in all_presences(size, missing)]
     if job.method == UNPRUNED:
         ratio = job.training.permille / 1000
-        yield from ((presence, ratio, model) for presence in presences)
+        yield from ((presence, ratio, None) for presence in presences)
         return
     method = build_method(job.method.removesuffix(CORRECTED), trained.gate)
     correction = "least_squares" if job.method.endswith(CORRECTED) else "own"
     # The same windows for every method on a model; other chance for each method and draw.
     calibration = _calibration(config, job, source)
     generator = torch.Generator().manual_seed(crc32(job.name.encode()))
+    ratios = config.ratios_of(
+        baseline_on_ours=job.training.school == "sentryfuse" and not job.method.startswith(OURS),
+        seed=job.training.seed,
+    )
     ranking = None
     for presence in presences:
         if ranking is None or not method.static:
             ranking = method.ranking(model, calibration, presence, generator)
         reference = Reference(model, calibration, presence)
-        for ratio in config.all_ratios:
-            pruning = method.prune(
-                model,
-                ranking,
-                calibration,
+        for ratio in ratios:
+            yield (
                 presence,
                 ratio,
-                correction,  # type: ignore[arg-type]
-                reference,
+                method.prune(
+                    model,
+                    ranking,
+                    calibration,
+                    presence,
+                    ratio,
+                    correction,  # type: ignore[arg-type]
+                    reference,
+                ),
             )
-            yield presence, ratio, pruning.apply(model)
 
 
 def _calibration(config: GridConfig, job: Measurement, source: Source) -> Calibration:

@@ -39,6 +39,11 @@ class Source:
     normalisation: dict[str, Normalisation]
 
     @property
+    def name(self) -> str:
+        """The data set's."""
+        return self.windows.name
+
+    @property
     def train(self) -> WindowSet:
         """Windows that models learn from."""
         return self.windows.of_groups(self.split.train)
@@ -56,7 +61,12 @@ class Trained:
     """A model and its gate, as measured."""
 
     backbone: Backbone
-    gate: Gate
+    gate_arrays: dict[str, NDArray[np.float32]]
+
+    @property
+    def gate(self) -> Gate:
+        """The gate, ready to score."""
+        return Gate.from_arrays(self.gate_arrays)
 
 
 @lru_cache(maxsize=1)
@@ -148,7 +158,5 @@ def load(config: GridConfig, training: Training, source: Source, folder: Path) -
     backbone.load_state_dict(
         {name: torch.from_numpy(a) for name, a in arrays.items() if not name.startswith(_GATE)}
     )
-    gate: dict[str, NDArray[np.float32]] = {
-        name.removeprefix(_GATE): a for name, a in arrays.items() if name.startswith(_GATE)
-    }
-    return Trained(backbone.eval(), Gate.from_arrays(gate))
+    gate = {name.removeprefix(_GATE): a for name, a in arrays.items() if name.startswith(_GATE)}
+    return Trained(backbone.eval(), gate)

@@ -17,9 +17,10 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from sentryfuse.learn.backbones import Backbone
+from sentryfuse.learn.backbones.encoder import ModalityEncoder
 from sentryfuse.learn.baselines.calibration import Calibration
 from sentryfuse.learn.baselines.scorer import by_rank
-from sentryfuse.learn.nn import SampleNorm
+from sentryfuse.learn.nn import PatchEmbedding, SampleNorm
 from sentryfuse.presence import Presence
 from sentryfuse.pruning import select_units
 from sentryfuse.units import BoolArray, FloatArray, Inventory
@@ -91,6 +92,40 @@ def total_flow(
     return out.sum()
 
 
+class _OnesAsFeatures(nn.Module):
+    """A patch embedding that sees ones in place of what it would make of a window.
+
+    Logarithms of a window of ones are negative and differ by their floors alone, so where
+    tokens are made of computed features the flow begins behind these, at the first weights.
+    """
+
+    def __init__(self, embedding: PatchEmbedding) -> None:
+        super().__init__()
+        self.num_patches = embedding.num_patches
+        self.project, self.summary = embedding.project, embedding.summary
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn ``[batch, length, channels]``, whatever they are, into the tokens of ones."""
+        tokens: Tensor = self.project(
+            x.new_ones(len(x), self.num_patches, self.project.in_features)
+        )
+        if self.summary is None:
+            return tokens
+        summary = self.summary(x.new_ones(len(x), 1, self.summary.in_features))
+        return torch.cat([tokens, summary], dim=1)
+
+
+def from_features(model: Backbone) -> Backbone:
+    """Return the model as the flow sees it: see :class:`_OnesAsFeatures`."""
+    if model.spec.backbone.steps == 0 and model.spec.backbone.summary == "plain":
+        return model
+    fed = model.copied()
+    for encoder in fed.encoders.values():
+        assert isinstance(encoder, ModalityEncoder)
+        encoder.embedding = _OnesAsFeatures(encoder.embedding)  # type: ignore[assignment]
+    return fed
+
+
 class SynFlow:
     """Units in the order in which SynFlow's iterations remove them.
 
@@ -114,6 +149,7 @@ class SynFlow:
         generator: torch.Generator,
     ) -> FloatArray:
         """Score by the round in which a unit goes, then by its flow in that round."""
+        model = from_features(model)
         weights = flow_weights(model)
         keep = inventory.active(presence)
         scores = np.zeros(inventory.num_units)

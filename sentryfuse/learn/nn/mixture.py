@@ -62,7 +62,9 @@ class Experts(nn.Module):
         if self._experts_are_even:
             hidden = (hidden.view(*weights.shape, -1) * weights[..., None]).flatten(2)
         else:
-            hidden = hidden * weights[..., self.expert_index]
+            # Twice as fast as an index.
+            every = self.expert_index.expand(*weights.shape[:2], -1)
+            hidden = hidden * weights.gather(2, every)
         return scaled_linear(self.project, hidden, channel_scale)
 
     def _take_channels(self, whole: Experts, channels: Tensor) -> None:

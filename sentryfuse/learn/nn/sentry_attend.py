@@ -48,7 +48,7 @@ class SentryAttend(GroupedQueryAttention):
         active = self._active_queries(time)
         if active >= time:
             return super().attend(q, k, v)
-        k, v = k[:, self.kv_index], v[:, self.kv_index]
+        k, v = k.index_select(1, self.kv_index), v.index_select(1, self.kv_index)
         probe = q @ k[:, :, key_sample(time, active)].transpose(-2, -1)  # [batch, heads, time, u]
         sharpness = probe.amax(dim=-1) - probe.mean(dim=-1)
         top = sharpness.topk(active, dim=-1).indices[..., None].expand(-1, -1, -1, q.shape[-1])

@@ -121,6 +121,17 @@ def test_a_newer_version_takes_the_place_of_the_old_one_once_it_is_ready(tmp_pat
     play(Repository(tmp_path), scenario)
 
 
+def test_at_the_start_no_model_waits_for_requests_to_another(tmp_path: Path) -> None:
+    async def scenario(r: Repository) -> None:
+        for name in ("a", "b", "c"):
+            r.store(name, "1")
+        await started(r)
+        assert len(r.rests) == 12  # three models of two variants, each built and run
+        assert set(r.rests) == {0.0}
+
+    play(Repository(tmp_path), scenario)
+
+
 def test_what_is_loaded_beside_requests_leaves_them_most_of_the_time(tmp_path: Path) -> None:
     async def scenario(r: Repository) -> None:
         r.store("a", "1")

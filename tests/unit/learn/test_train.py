@@ -116,6 +116,19 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
         np.testing.assert_allclose(read_bundle(parts).weights[name], array, atol=1e-6)
 
 
+def test_elastic_steps_begin_when_they_are_told_to(data: Path) -> None:
+    windows = load_windows(data)
+    settings = recipe(epochs=4, elastic_from=0.5)
+    trainer = Trainer(
+        model_spec(windows, settings), settings.training, windows, fit_normalisation(windows)
+    )
+
+    losses = [trainer.run_epoch().pruned_loss for _ in range(4)]
+
+    assert losses[:2] == [0, 0]
+    assert all(loss > 0 for loss in losses[2:])
+
+
 def test_where_values_are_missing_the_model_learns_from_which_are(
     data: Path, tmp_path: Path
 ) -> None:

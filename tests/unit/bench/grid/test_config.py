@@ -63,6 +63,7 @@ def test_recipes_of_data_and_backbone_lie_over_the_common_one(tmp_path: Path) ->
         (("seeds = [0, 1]", "seeds = []"), "seeds"),
         (('strongest_of = ["random"]', 'strongest_of = ["flap"]'), "flap"),
         (("epochs = 7", "epoch = 7"), "epoch"),
+        (("random_draws = 2", "random_draws = 2\ntest_every = {toy = 0}"), "test_every.toy"),
         (("random_draws = 2", 'random_draws = 2\nmetric_of = {toy = "recal"}'), "recal"),
         (("name =", "nome ="), "nome"),
     ],
@@ -85,6 +86,15 @@ def test_every_model_is_trained_for_every_seed_and_measured_with_every_method(
     assert methods["sentryfuse"] == ["unpruned", "sentrygate", "random", "random", "magnitude"]
     assert methods["conventional"] == ["unpruned", "random", "random", "magnitude"]
     assert methods["small"] == ["unpruned"]
+
+
+def test_baselines_on_our_backbone_may_stop_at_the_ratios_that_count(tmp_path: Path) -> None:
+    beyond = "ratios = [0.5]\nbeyond = [0.9]\nbeyond_on_ours = [0]"
+    grid = read_grid(written(tmp_path, SMALL.replace("ratios = [0.5]", beyond, 1)))
+
+    assert grid.ratios_of(baseline_on_ours=True, seed=0) == (0.5, 0.9)
+    assert grid.ratios_of(baseline_on_ours=True, seed=1) == (0.5,)
+    assert grid.ratios_of(baseline_on_ours=False, seed=1) == (0.5, 0.9)
 
 
 def test_every_job_has_a_name_of_its_own() -> None:

@@ -6,7 +6,13 @@ import torch
 
 from sentryfuse.learn.backbones import Backbone
 from sentryfuse.learn.baselines.blocks import UnitBlock, unit_blocks
-from sentryfuse.learn.baselines.synflow import SynFlow, flow_weights, total_flow, unit_flow
+from sentryfuse.learn.baselines.synflow import (
+    SynFlow,
+    flow_weights,
+    from_features,
+    total_flow,
+    unit_flow,
+)
 from sentryfuse.presence import Presence
 from sentryfuse.pruning import select_units
 from tests.unit.learn.baselines.toys import BACKBONES, chance, toy_model, toy_windows
@@ -53,6 +59,31 @@ def test_all_flow_leaves_through_the_classifier(model: Backbone) -> None:
     total = total_flow(model, flow_weights(model), FULL, ones)
     for name in ("classifier.weight", "pooled.weight"):
         torch.testing.assert_close(weight_scores(model, name).sum(), total, rtol=1e-9, atol=0)
+
+
+def test_where_tokens_are_made_of_features_the_flow_begins_at_them() -> None:
+    # In float32, as models are trained: the flow itself is in float64.
+    model = toy_model(steps=3, summary="rich", standardise_summary=True).float()
+    fed = from_features(model)
+    weights = flow_weights(fed)
+    ones = torch.ones(model.inventory.num_units, dtype=torch.float64)
+
+    flow = unit_flow(fed, weights, FULL, model.inventory.active(FULL))
+
+    assert (flow > 0).all()
+    first = weights["encoders.sensor_0.embedding.project.weight"].requires_grad_()
+    total = total_flow(fed, weights, FULL, ones)
+    (gradient,) = torch.autograd.grad(total, first)
+    assert 0 < (gradient * first).sum() < total
+
+
+def test_models_of_features_are_ranked_like_others() -> None:
+    model = toy_model(steps=3, summary="rich", standardise_summary=True).float()
+    windows = toy_windows(model.spec)
+
+    scores = SynFlow().scores(model, model.inventory, windows, FULL, chance())
+
+    assert len(set(scores)) == model.inventory.num_units
 
 
 def test_a_removed_unit_carries_nothing_and_others_lose_what_came_through_it() -> None:
