@@ -175,7 +175,7 @@ def profile_host(
                 batch,
                 repeats,
                 enough_s,
-                one_thread=builder.threads == 1,
+                one_thread=builder.threads == 1 and builder.engine == "cpu",
             )
             for batch in batches
         ]
