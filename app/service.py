@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
 from app.answering.answer import Answer, probabilities
 from app.answering.ask import Ask
@@ -174,17 +175,18 @@ class InferenceService:
         """Account for an answer whose first byte was written just now."""
         receipt = answer.receipt
         late_s = first_byte_s - ask.received_s - receipt.total_s
-        beside_s = receipt.batch_wait_s + receipt.answering_s + late_s
+        answering_s = receipt.answering_s
+        beside_s = receipt.batch_wait_s + answering_s + late_s
         self._overhead = self._overhead.updated(max(beside_s, 0.0))
         self.scheduler.overhead_s = self._overhead.allowance_s
-        stages = self.metrics.stage
-        stages("parse", receipt.parse_s)
-        stages("queue", receipt.queue_s)
-        stages("batch", receipt.batch_wait_s)
-        stages("inference", receipt.inference_s)
-        stages("overhead", max(receipt.answering_s + late_s, 0.0))
+        stages = self.metrics.stages
+        stages["parse"].observe(receipt.parse_s)
+        stages["queue"].observe(receipt.queue_s)
+        stages["batch"].observe(receipt.batch_wait_s)
+        stages["inference"].observe(receipt.inference_s)
+        stages["overhead"].observe(max(answering_s + late_s, 0.0))
         if receipt.build_s:
-            stages("build", receipt.build_s)
+            stages["build"].observe(receipt.build_s)
         for spending in receipt.budget:
             outcome = "met" if spending.met else "missed"
             self.metrics.budget.labels(spending.kind, outcome).inc()
@@ -270,8 +272,15 @@ class InferenceService:
     async def _outcome(self, ask: Ask, ticket: Ticket) -> Outcome:
         """Wait for what becomes of a request; who has to queue may leave meanwhile."""
         outcome = ticket.outcome
-        if ask.gone is None or not self.pump.waits(ticket):
+        if (ask.watch is None and ask.gone is None) or not self.pump.waits(ticket):
             return await outcome
+        if ask.watch is not None:
+            ask.watch(partial(_abandon, outcome))
+            try:
+                return await outcome
+            finally:
+                ask.watch(None)
+        assert ask.gone is not None
         watch = asyncio.ensure_future(_leave(ask.gone, outcome))
         try:
             return await outcome
@@ -342,5 +351,9 @@ class InferenceService:
 
 async def _leave(gone: Callable[[], Awaitable[None]], outcome: asyncio.Future[Outcome]) -> None:
     await gone()
+    _abandon(outcome)
+
+
+def _abandon(outcome: asyncio.Future[Outcome]) -> None:
     if not outcome.done():
         outcome.set_exception(ClientGoneError())

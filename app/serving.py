@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+import sys
 from typing import Any, cast
 
 import uvicorn
@@ -22,6 +23,10 @@ from app.wire import make_room, open_wire
 
 _KEEP_ALIVE_S = 75
 _PING_S = 20.0
+_SWITCH_S = 0.0001
+# How long a thread that wants the interpreter waits until the one that has it must let go. By
+# default it is 5 ms, which a thread with a batch to run, or with its answers, would wait for a busy
+# event loop: longer than the inference takes.
 _TASKS_S = 5  # for what goes on when its connection is over
 
 
@@ -54,6 +59,7 @@ def serve_on(
     configure_logging(settings.log_level)
     log_what_escapes()
     make_room(settings.max_connections)
+    sys.setswitchinterval(_SWITCH_S)
     server, lifecycle = build(settings, policy, crew)
     server.run(None if listener is None else [listener])
     if server.force_exit:
@@ -78,7 +84,7 @@ def build(
     """
     app = create_app(settings, policy, crew)
     config = uvicorn.Config(
-        app,
+        cast(Any, app.middleware_stack),  # what the framework does before it is of no use to us
         host=settings.host,
         port=settings.port,
         http=open_wire(settings, app.state),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 from sentryfuse.errors import ConfigError
@@ -77,7 +78,7 @@ class Presence:
     @property
     def indices(self) -> tuple[int, ...]:
         """Indices of the modalities that are present, ascending."""
-        return tuple(i for i in range(self.size) if self.bits >> i & 1)
+        return _indices(self.bits)
 
     @property
     def num_missing(self) -> int:
@@ -86,7 +87,7 @@ class Presence:
 
     def names(self, modalities: Sequence[str]) -> tuple[str, ...]:
         """Names of the modalities that are present, in the bundle's order."""
-        return tuple(modalities[i] for i in self.indices)
+        return tuple([modalities[i] for i in self.indices])
 
     def __contains__(self, index: int) -> bool:
         return 0 <= index < self.size and bool(self.bits >> index & 1)
@@ -96,6 +97,11 @@ class Presence:
 
     def __len__(self) -> int:
         return self.bits.bit_count()
+
+
+@lru_cache(maxsize=4096)
+def _indices(bits: int) -> tuple[int, ...]:
+    return tuple(i for i in range(bits.bit_length()) if bits >> i & 1)
 
 
 def all_presences(size: int, num_missing: int | None = None) -> tuple[Presence, ...]:

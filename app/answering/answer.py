@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,7 +123,12 @@ class Answer:
 
 def variant_name(presence: Presence, permille: int) -> str:
     """Name a variant among those of its model: ``1f-800``."""
-    return f"{presence.hex}-{permille:03d}"
+    return _variant_name(presence.bits, presence.size, permille)
+
+
+@lru_cache(maxsize=4096)
+def _variant_name(bits: int, size: int, permille: int) -> str:
+    return f"{Presence(bits, size).hex}-{permille:03d}"
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -131,7 +138,11 @@ def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
         WrongInputError: The windows held values so large that the model could not compute with
             them; there is no answer that would mean anything.
     """
-    if not np.isfinite(logits).all():
+    flat = logits.ravel()
+    # Their squares add up to something finite only if all of them are; nearly always that is so.
+    with np.errstate(all="ignore"):
+        squares = flat.dot(flat)
+    if not math.isfinite(squares) and not np.isfinite(logits).all():
         raise WrongInputError(
             "the windows hold values so large that the model's answer is not a finite number",
             expected="values as the sensors give them, in their units",

@@ -26,5 +26,7 @@ class Ask:
     by the best variant that fits."""
     gone: Callable[[], Awaitable[None]] | None = None
     """Returns when nobody waits for the answer any more."""
+    watch: Callable[[Callable[[], None] | None], None] | None = None
+    """Has a function called when nobody waits any more, or none: as ``gone``, without a task."""
     has_left: Callable[[], bool] = lambda: False
     """Whether nobody does; told at once."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
+import random
 import re
 import time
 from collections.abc import Container
 from dataclasses import replace
-from uuid import uuid4
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -79,6 +79,7 @@ class RequestIdentity:
         echoed = [(b"x-request-id", context.request_id.encode())]
         if context.traceparent is not None:
             echoed.append((b"traceparent", context.traceparent.encode()))
+        scope["echoed"] = echoed
         status = 0
 
         async def send_with_identity(message: Message) -> None:
@@ -98,6 +99,7 @@ class RequestIdentity:
             if not status and scope["type"] == "http":
                 await _send_internal_error(scope["path"], send_with_identity)
         finally:
+            status = status or scope.get("answered", 0)
             if status != _SWITCHED:
                 self._record(scope, status, time.perf_counter() - began_s, context.traceparent)
             if trace is not None:
@@ -140,7 +142,7 @@ def identify(headers: RawHeaders) -> RequestContext:
             request_id = value.decode()
         elif name == b"traceparent" and _TRACEPARENT.fullmatch(value):
             traceparent = value[:_TRACEPARENT_BYTES].decode()
-    return RequestContext(request_id or uuid4().hex, traceparent)
+    return RequestContext(request_id or f"{random.getrandbits(128):032x}", traceparent)
 
 
 async def _send_internal_error(path: str, send: Send) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -37,6 +37,18 @@ class Question:
     windows: Windows
     wanted: BudgetRequest
     write: Callable[[Answer], Written]
+
+
+class Line(Protocol):
+    """The connection of a request, where the server has more to offer than ASGI (`app.wire`)."""
+
+    def answer(self, headers: Sequence[tuple[bytes, bytes]], content: bytes) -> bool:
+        """Write a whole 200 at once; False if nothing was written."""
+        ...
+
+    def watch(self, on_leave: Callable[[], None] | None) -> None:
+        """Have a function called when the client leaves; None for none any more."""
+        ...
 
 
 class Dialect(Protocol):
@@ -110,6 +122,7 @@ class InferEndpoint:
             service.check_room(model)
             waited_s = await service.turn_to_read(wanted.budget, received_s)
             has_left = partial(_has_left, receive)
+            line: Line | None = scope.get("line")
             if waited_s and has_left():
                 raise ClientGoneError
             began_cpu_s = time.thread_time()
@@ -122,18 +135,20 @@ class InferEndpoint:
                 parse_cpu_s=time.thread_time() - began_cpu_s,
                 cascade=question.wanted.cascade,
                 gone=partial(_disconnected, receive),
+                watch=None if line is None else line.watch,
                 has_left=has_left,
             )
             answer = await service.infer(model, ask)
             written = question.write(answer)
-            start = {
-                "type": "http.response.start",
-                "status": 200,
-                "headers": _headers(answer, written, question.wanted),
-            }
-            await send(start)
-            first_byte_s = service.clock()
-            await send({"type": "http.response.body", "body": written.content})
+            answered = _headers(answer, written, question.wanted)
+            if line is not None and line.answer([*answered, *scope["echoed"]], written.content):
+                scope["answered"] = 200
+                first_byte_s = service.clock()
+            else:
+                start = {"type": "http.response.start", "status": 200, "headers": answered}
+                await send(start)
+                first_byte_s = service.clock()
+                await send({"type": "http.response.body", "body": written.content})
             service.answered(ask, answer, first_byte_s)
             stay.in_time = answer.receipt.in_time
             if (trace := scope.get("trace")) is not None:

@@ -127,7 +127,7 @@ def web_app(parts: Parts) -> FastAPI:
     )
     _add_pages(app, parts)
     # Around the framework's own layers, not within: inference needs none of them.
-    shortcut = InferShortcut(app.build_middleware_stack(), endpoints)
+    shortcut = InferShortcut(app.build_middleware_stack(), endpoints, owner=app)
     app.state.shortcut = shortcut
     app.middleware_stack = RequestIdentity(
         _gate(shortcut, parts),

@@ -111,15 +111,11 @@ def _spending(spending: Spending) -> dict[str, Any]:
 
 def server_timing(receipt: Receipt) -> str:
     """Write the stages of a request as a Server-Timing header."""
-    stages = {
-        "parse": receipt.parse_s,
-        "build": receipt.build_s,
-        "queue": receipt.queue_s,
-        "batch": receipt.batch_wait_s,
-        "inference": receipt.inference_s,
-        "total": receipt.total_s,
-    }
-    return ", ".join(f"{name};dur={1e3 * seconds:.3f}" for name, seconds in stages.items())
+    return (
+        f"parse;dur={1e3 * receipt.parse_s:.3f}, build;dur={1e3 * receipt.build_s:.3f}, "
+        f"queue;dur={1e3 * receipt.queue_s:.3f}, batch;dur={1e3 * receipt.batch_wait_s:.3f}, "
+        f"inference;dur={1e3 * receipt.inference_s:.3f}, total;dur={1e3 * receipt.total_s:.3f}"
+    )
 
 
 def option_json(option: VariantCost, presence: Presence, *, in_memory: bool) -> dict[str, Any]:

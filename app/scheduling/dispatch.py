@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -83,6 +84,7 @@ class Dispatch:
             slowdown_margin=view.margin,
             elapsed_s=self.now_s - request.received_s + self.overhead_s,
         )
+        behind = self._crowded_out()
         decided = describe(
             option,
             request.budget,
@@ -90,7 +92,8 @@ class Dispatch:
             energy_j=share_j + request.reading_j,
             requests=len(self.requests),
             cores=self.cores,
-            queued=self._crowded_out(),
+            queued=behind,
+            share_s=None if behind else self._share_s(),
         )
         if self.cap_w is None:
             return decided
@@ -98,6 +101,11 @@ class Dispatch:
         power_w = min(decided.expected_power_w, self.cap_w)
         limits = (*decided.limits, Limit("cap", self.cap_w, power_w, False))
         return replace(decided, expected_power_w=power_w, limits=limits)
+
+    def _share_s(self) -> float | None:
+        """Core time of each window, if the rate of requests is why it got no better variant."""
+        view = self.view
+        return view.pace_s if view.pace_s < math.inf and view.outpaced(self.offer) else None
 
     def _crowded_out(self) -> int:
         """How many others wait, if they are why the batch got no more accurate variant."""

@@ -26,23 +26,25 @@ class FairPrice(FairSlack):
 
     def choose(self, view: View) -> Offer:
         """Return the offer within every limit that is worth most after what its time costs."""
-        late_factor, slowdown = view.slowdown + view.margin, view.slowdown
+        late_factor, slowdown, core_s = view.slowdown + view.margin, view.slowdown, view.core_s
         slack_s, most_core_s = view.slack_s, _MOST_OF_PACE * view.pace_s
         allowance_j, energy_factor = view.allowance_j, view.energy_factor
         asks_more = not view.request.budget.asks_only_time
-        price = self._price.at(view.pace_s / slowdown)
+        # What is left of the pace for inference if handing over is shared by all who wait.
+        most = max(offer.option.batch for offer in view.offers) if view.handover_s else 1
+        price = self._price.at((view.pace_s - view.handover_s / most) / slowdown)
         best, worth = None, -math.inf
         for offer in view.offers:
             if offer.accuracy <= worth:  # nor is any that follows worth more
                 break
             if (
                 late_factor * offer.latency_s <= slack_s
-                and slowdown * offer.core_s <= most_core_s
+                and core_s(offer) <= most_core_s
                 and energy_factor * offer.energy_j <= allowance_j
-                and offer.accuracy - price * offer.core_s > worth
+                and offer.accuracy - price * core_s(offer) / slowdown > worth
                 and not (asks_more and view.breaks(offer))
             ):
-                best, worth = offer, offer.accuracy - price * offer.core_s
+                best, worth = offer, offer.accuracy - price * core_s(offer) / slowdown
         if best is None:
             best = super().choose(view)
         self._price.record(view.menu, best.option.batch)

@@ -37,6 +37,26 @@ class View:
     """Requests per second, at least one."""
     queued: int
     """Requests that wait, this one included."""
+    handover_s: float = 0.0
+    """How long a batch holds a core beside its inference."""
+
+    def core_s(self, offer: Offer) -> float:
+        """Time of a core that one window really takes: its part of inference and handover."""
+        option = offer.option
+        return self.slowdown * offer.core_s + self.handover_s * option.cores / option.batch
+
+    def outpaced(self, chosen: Offer) -> bool:
+        """Whether a more accurate offer kept every limit but the pace."""
+        for offer in self.offers:
+            if offer.accuracy <= chosen.accuracy:  # nor is any that follows more accurate
+                return False
+            if (
+                self.fits_slack(offer)
+                and self.energy_factor * offer.energy_j <= self.allowance_j
+                and not self.breaks(offer)
+            ):
+                return True
+        return False
 
     def fits_slack(self, offer: Offer) -> bool:
         """Whether the head is expected to be in time."""
@@ -93,14 +113,14 @@ class FairSlack:
 
     def choose(self, view: View) -> Offer:
         """Return the best liked offer that keeps every limit, else the one that misses least."""
-        late_factor, slowdown = view.slowdown + view.margin, view.slowdown
-        slack_s, pace_s = view.slack_s, view.pace_s
+        late_factor = view.slowdown + view.margin
+        slack_s, pace_s, core_s = view.slack_s, view.pace_s, view.core_s
         allowance_j, energy_factor = view.allowance_j, view.energy_factor
         asks_more = not view.request.budget.asks_only_time
         for offer in view.offers:
             if (
                 late_factor * offer.latency_s <= slack_s
-                and slowdown * offer.core_s <= pace_s
+                and core_s(offer) <= pace_s
                 and energy_factor * offer.energy_j <= allowance_j
                 and not (asks_more and view.breaks(offer))
             ):
@@ -114,7 +134,7 @@ class FairSlack:
         latency_s = (view.slowdown + view.margin) * offer.latency_s
         energy_j = view.energy_factor * offer.energy_j + view.request.reading_j
         power_w = view.idle_power_w + view.arrival_rate_hz * energy_j
-        core_s = view.slowdown * offer.core_s
+        core_s = view.core_s(offer)
         return (
             latency_s if latency_s > view.slack_s else 0.0,
             -offer.accuracy if floor is not None and offer.accuracy < floor else -math.inf,

@@ -81,9 +81,11 @@ class Lanes:
         self._due: dict[int, tuple[float, Lane]] = {}
         self.windows = 0
         """Windows that wait."""
+        self.count = 0
+        """Requests that wait."""
 
     def __len__(self) -> int:
-        return len(self._order)
+        return self.count
 
     def __contains__(self, request_id: int) -> bool:
         return request_id in self._due
@@ -103,6 +105,7 @@ class Lanes:
         insort(lane.line, (due_s, request.id, request))
         lane.many += request.windows > 1
         insort(self._order, (due_s, request.id, lane))
+        self.count += 1
         self._due[request.id] = (due_s, lane)
         self.windows += request.windows
 
@@ -142,6 +145,7 @@ class Lanes:
     def _forget(self, request_id: int) -> None:
         due_s, _ = self._due.pop(request_id)
         del self._order[bisect_left(self._order, (due_s, request_id))]
+        self.count -= 1
 
     def _count_out(self, lane: Lane, taken: tuple[Request, ...]) -> None:
         windows = sum(request.windows for request in taken)

@@ -34,10 +34,16 @@ class Plan:
     """Requests that wait behind it, where they decided: 0 if the choice would have been the same
     without them."""
 
+    share_s: float | None = None
+    """Core time that each window may take at the rate of requests, where that decided although
+    nobody waited behind it."""
+
     @property
     def reason(self) -> str:
         """One sentence for people."""
-        return why_chosen(self.permille, self.expected_accuracy, self.limits, self.queued)
+        return why_chosen(
+            self.permille, self.expected_accuracy, self.limits, self.queued, self.share_s
+        )
 
 
 class Infeasible(Exception):  # noqa: N818  (a verdict about a budget, not a fault)

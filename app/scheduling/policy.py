@@ -54,6 +54,7 @@ def describe(
     requests: int = 1,
     cores: int = 1,
     queued: int = 0,
+    share_s: float | None = None,
 ) -> Plan:
     """Set an option that was chosen beside a budget, kept or not.
 
@@ -65,6 +66,7 @@ def describe(
         requests: How many share the batch.
         cores: How many share its rows.
         queued: Requests behind it that decided.
+        share_s: Core time of each window, where that decided although nobody waits.
     """
     energy_j = option.energy_j if energy_j is None else energy_j
     limits = _limits(option, energy_j, budget, node)
@@ -83,6 +85,7 @@ def describe(
         requests=requests,
         cores=cores,
         queued=queued,
+        share_s=share_s,
     )
 
 

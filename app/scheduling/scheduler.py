@@ -16,6 +16,7 @@ from app.scheduling.dispatch import Dispatch, Dropped, DropReason, Limits, Refus
 from app.scheduling.estimator import Estimator
 from app.scheduling.fair_price import FairPrice
 from app.scheduling.fair_slack import Policy, View
+from app.scheduling.handover import Handover
 from app.scheduling.lanes import Lane, Lanes
 from app.scheduling.load import LoadForecast
 from app.scheduling.menu import BATCHES, Menu, Offer
@@ -24,6 +25,10 @@ from app.scheduling.power_gate import PowerGate
 from app.scheduling.types import Request
 
 _POWER_HORIZON_S = 1.0
+_LEAST_CORES = 0.5
+# Of the time of cores that reading, deciding and writing share; these come all at once, and
+# everybody waits for them.
+_ROOM = 0.7
 
 
 class Scheduler:
@@ -55,6 +60,8 @@ class Scheduler:
         self.arrivals = ArrivalRate()
         self.overhead_s = 0.0
         """What an answer takes beside waiting and inference; set aside in every plan."""
+        self.handover = Handover()
+        """What a batch takes of a core beside its inference."""
         self.overhead_core_s = 0.0
         """Core time that a request takes beside its inference, from the cores of inference."""
         self._menus = menus
@@ -69,7 +76,7 @@ class Scheduler:
     @property
     def waiting(self) -> int:
         """Requests in the queues."""
-        return len(self._timely) + len(self._late)
+        return self._timely.count + self._late.count
 
     @property
     def idle(self) -> bool:
@@ -138,6 +145,7 @@ class Scheduler:
             now_s: The time.
         """
         self._release(dispatch)
+        self.handover = self.handover.updated(now_s - dispatch.now_s - latency_s)
         self.gate.settle(dispatch.predicted_j, energy_j, now_s)
         option = dispatch.offer.option
         self.estimator.observe(
@@ -184,8 +192,14 @@ class Scheduler:
                 f"{self.waiting} requests already wait for {self._limits.cores} cores",
             )
         menu = self._menus(request.group)
+        powerless = self._refusal_for_power(request, menu, now_s)
+        return powerless or self._refusal_for_lateness(request, menu, now_s)
+
+    def _refusal_for_power(self, request: Request, menu: Menu, now_s: float) -> Refused | None:
+        if self.gate.cap_w is None:
+            return None
         least_j = menu.least_window_j(self._most_batch) * request.windows
-        powerless = refusal_for_power(
+        return refusal_for_power(
             request,
             least_j * self.estimator.energy.mean,
             self.waiting,
@@ -193,7 +207,6 @@ class Scheduler:
             patience_s=self._limits.patience_s,
             now_s=now_s,
         )
-        return powerless or self._refusal_for_lateness(request, menu, now_s)
 
     def _refusal_for_lateness(self, request: Request, menu: Menu, now_s: float) -> Refused | None:
         if not (self.policy.sheds and request.budget.strict and request.deadline_s < math.inf):
@@ -252,17 +265,16 @@ class Scheduler:
         windows = lane.windows(BATCHES[-1], self._limits.max_windows)
         alone = len(lane.line) == len(windows) == self.waiting
         answered_s = now_s + self.overhead_s
-        pace = math.inf
         rate_hz = self._load.rate_hz(now_s)
-        if not late:
-            cores = max(self._limits.cores - rate_hz * self.overhead_core_s, 0.5)
-            pace = pace_s(
-                lanes,
-                rate_hz=rate_hz,
-                budget_s=self._load.budget_s,
-                cores=cores,
-                now_s=answered_s,
-            )
+        # Those who are late keep it too: a core that one of them holds for long is not there for
+        # those who are not.
+        pace = pace_s(
+            lanes,
+            rate_hz=rate_hz,
+            budget_s=self._load.budget_s,
+            cores=self._cores_for_inference(rate_hz),
+            now_s=answered_s,
+        )
         return View(
             request=head,
             offers=menu.offers(windows, self._free if alone else 1, head.permilles),
@@ -276,7 +288,14 @@ class Scheduler:
             idle_power_w=self.gate.idle_power_w,
             arrival_rate_hz=max(self.arrivals.rate_hz(now_s), 1.0),
             queued=self.waiting,
+            handover_s=self.handover.allowance_s,
         )
+
+    def _cores_for_inference(self, rate_hz: float) -> float:
+        """Cores less what requests take beside inference, and room for that to come at once."""
+        beside = rate_hz * self.overhead_core_s
+        room = _ROOM if beside else 1.0
+        return max(room * (self._limits.cores - beside), _LEAST_CORES)
 
     def _through_gate(
         self, lanes: Lanes, lane: Lane, offer: Offer, view: View, now_s: float

@@ -25,7 +25,13 @@ def quantity(kind: Kind, value: float) -> str:
     return f"{_figure(value)} {unit}" if value >= 1 else f"{_figure(value * 1e3)} m{unit}"
 
 
-def why_chosen(permille: int, accuracy: float, limits: Sequence[Limit], queued: int = 0) -> str:
+def why_chosen(
+    permille: int,
+    accuracy: float,
+    limits: Sequence[Limit],
+    queued: int = 0,
+    share_s: float | None = None,
+) -> str:
     """Say why a variant was chosen, with what was asked and is expected of every budget.
 
     Args:
@@ -33,6 +39,7 @@ def why_chosen(permille: int, accuracy: float, limits: Sequence[Limit], queued: 
         accuracy: Its expected accuracy.
         limits: Budgets and the node's cap, the most precious first.
         queued: Requests behind it that made it smaller.
+        share_s: Core time for each at the rate at which requests come, if that made it smaller.
     """
     missed = [limit for limit in limits if limit.missed]
     decider = _DECIDER[missed[0].kind] if missed else f"most accurate variant ({accuracy:.3f})"
@@ -45,6 +52,10 @@ def why_chosen(permille: int, accuracy: float, limits: Sequence[Limit], queued: 
         sentence += ", no budget was given"
     if queued:
         sentence += f"; {queued} more wait{'s' if queued == 1 else ''}, so each gets an even share"
+    elif share_s is not None:
+        sentence += (
+            f"; requests come so fast that each may hold a core for {_figure(1e3 * share_s)} ms"
+        )
     return sentence
 
 

@@ -91,7 +91,8 @@ class Metrics:
             bounds=_SECONDS,
             registry=registry,
         )
-        self._stages = {stage: stage_seconds.labels(stage) for stage in STAGES}
+        self.stages = {stage: stage_seconds.labels(stage) for stage in STAGES}
+        """Time that inference requests spend in each stage."""
         self.batch_size = Histogram(
             "sentryfuse_batch_size",
             "Windows in one inference",
@@ -133,10 +134,6 @@ class Metrics:
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
         return Counter(f"sentryfuse_{name}", text, labels, registry=self.registry)
-
-    def stage(self, stage: Stage, seconds: float) -> None:
-        """Record the time that a request spent in one stage."""
-        self._stages[stage].observe(seconds)
 
     def show_model(self, owner: Owner, digest: str) -> None:
         """Show a model that is served from now on."""

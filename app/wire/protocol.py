@@ -32,6 +32,7 @@ from app.errors import (
 from app.telemetry.logs import RequestContext, current_request
 from app.wire.door import Door
 from app.wire.limits import CloseReason, Phase
+from app.wire.line import HeadMemo, Line
 from app.wire.watch import ConnectionWatch
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class BoundedProtocol(HttpToolsProtocol):
     Args:
         watch: Knows the limits, and looks whether they are kept.
         door: Turns requests away whose body is not worth reading.
+        memo: Of the headers that every answer has.
     """
 
     def __init__(
@@ -58,10 +60,13 @@ class BoundedProtocol(HttpToolsProtocol):
         *,
         watch: ConnectionWatch,
         door: Door,
+        memo: HeadMemo,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._watch = watch
         self._door = door
+        self._memo = memo
+        self._line: Line | None = None
         self._ends = False
         self._unwanted = 0
         self._head = b""
@@ -81,6 +86,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """Make room for another."""
         self._watch.closed(self, self._address)
         super().connection_lost(exc)
+        if self._line is not None:
+            self._line.left()
+            self._line = None
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, as long as the head is not too large."""
@@ -124,6 +132,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._door.crowded and not cycle.waiting_for_100_continue:
             refusal = self._refusal(cast(Scope, cycle.scope), head, last=not cycle.keep_alive)
         if refusal is None:
+            self._line = cycle.scope["line"] = Line(cycle, self._memo)  # type: ignore[typeddict-unknown-key]
             super()._start_asgi_task(cycle, app)
             return
         self.transport.write(refusal)
@@ -267,10 +276,11 @@ def _without_h2c(data: bytes) -> bytes:
 
 def bounded_protocol(watch: ConnectionWatch, door: Door) -> type[asyncio.Protocol]:
     """Return the class of connections under this watch and before this door, for uvicorn."""
+    memo = HeadMemo()
 
     class WatchedProtocol(BoundedProtocol):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs, watch=watch, door=door)
+            super().__init__(*args, **kwargs, watch=watch, door=door, memo=memo)
 
     return WatchedProtocol
 

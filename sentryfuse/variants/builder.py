@@ -64,6 +64,11 @@ class VariantBuilder:
         self._threads = threads
         self._dense_bytes: dict[Presence, int] = {}
 
+    @property
+    def threads(self) -> int:
+        """Threads that one run of a variant may use."""
+        return self._threads
+
     def mask(self, presence: Presence, ratio: float) -> Mask:
         """Return what the gate keeps for this presence at this pruning ratio.
 

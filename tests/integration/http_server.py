@@ -108,16 +108,23 @@ def simulated_bundle() -> Bundle:
     return replace(bundle, simulator_arrays=WindowSimulator.fit(windows).to_arrays())
 
 
-def write_profile(bundle: Bundle, digest: str, folder: Path) -> None:
-    """A host profile that does not depend on the host, so that budgets are sure to bite."""
+def write_profile(bundle: Bundle, digest: str, folder: Path, *, dearer: float = 1.0) -> None:
+    """A host profile that does not depend on the host, so that budgets are sure to bite.
+
+    Args:
+        bundle: What it is of.
+        digest: Of the bundle.
+        folder: Where the service looks for it.
+        dearer: What a window in a batch of two costs, over one alone.
+    """
     builder = VariantBuilder(bundle)
     samples = [
         ProfileSample(
             modalities=len(presence),
             flops=builder.inventory.cost(presence, builder.mask(presence, p / 1000).keep).flops,
             batch=batch,
-            latency_s=latency_s * batch,
-            cpu_s=latency_s * batch,
+            latency_s=latency_s * (batch if batch == 1 else batch * dearer),
+            cpu_s=latency_s * (batch if batch == 1 else batch * dearer),
         )
         for presence in (bundle.spec.full_presence,)
         for p, latency_s in LATENCY_S.items()

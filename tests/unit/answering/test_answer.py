@@ -112,3 +112,7 @@ def test_only_budgets_that_were_given_are_accounted_for() -> None:
 def test_a_variant_is_named_by_presence_and_ratio() -> None:
     assert variant_name(Presence.full(5), 0) == "1f-000"
     assert variant_name(Presence.of([0], 9), 650) == "001-650"
+
+
+def test_logits_whose_squares_are_too_large_are_numbers_all_the_same() -> None:
+    assert probabilities(np.array([[3e30, 0.0]], dtype=np.float32)).tolist() == [[1.0, 0.0]]
