@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--pictures", action="store_true", help="no figures, only pictures")
     parser.add_argument("--no-record", action="store_true")
     args = parser.parse_args()
-    settings = {"power_cap_w": 9} if args.pictures else {}
+    settings = {"load_models": args.model} | ({"power_cap_w": 9} if args.pictures else {})
     record = Record("page", "How soon is the live page seen, and what does a visit weigh?")
     with service(args.models, **settings) as (connection, _), sync_playwright() as playwright:
         address = (connection.host, connection.port)

@@ -143,7 +143,7 @@ def main() -> None:
         bundle=bundle.digest,
         body_bytes=len(body),
     )
-    with service(args.models) as (connection, pid):
+    with service(args.models, load_models=args.model.partition("/")[0]) as (connection, pid):
         for _ in range(100):
             answer = post(connection, body)
         ratio = json.loads(answer)["plan"]["ratio"]

@@ -100,7 +100,7 @@ def main() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with (
-        service(args.models, grpc_port=port) as (connection, pid),
+        service(args.models, grpc_port=port, load_models=name) as (connection, pid),
         grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
         path = f"/v2/models/{name}/infer"

@@ -80,7 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     models, quiet, picture = chosen.pop("models"), chosen.pop("quiet"), chosen.pop("picture", None)
     meter = chosen.pop("meter")
     given = {name: value for name, value in chosen.items() if value is not None}
-    settings = {} if meter is None else {"meter": meter}
+    settings = {"load_models": model.partition("/")[0]} | (
+        {} if meter is None else {"meter": meter}
+    )
     with bench(models, model, quiet=quiet, **settings) as where:
         record = _RUNS[scenario](where, **given)
     for name, figure in record.figures.items():

@@ -42,11 +42,12 @@ def run(
     with ExitStack() as stack:
         report = stack.enter_context(bench.screen.progress())
         models: tuple[str, ...] = ("",)
-        settings: dict[str, Any] = dict(sheet.server)
+        settings: dict[str, Any] = {"load_models": bench.model, **sheet.server}
         if sheet.models.count > 1:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loadtest-")))
             models = write_copies(bench.bundle, folder, sheet.models.count, seed=sheet.seed)
-            settings |= {"models": folder, "default_model": models[0]}
+            asked = {"load_models": ",".join(models), "default_model": models[0]}
+            settings |= {"models": folder, **asked}
         cores = None
         if sheet.apart:
             cores, others = split_cores()

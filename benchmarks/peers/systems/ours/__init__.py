@@ -27,7 +27,7 @@ def _command(place: Place) -> list[str]:
 def _environment(place: Place) -> dict[str, str]:
     return {
         "SENTRYFUSE_MODELS": str(place.models),
-        "SENTRYFUSE_DEFAULT_MODEL": MODEL,
+        "SENTRYFUSE_LOAD_MODELS": MODEL,
         "SENTRYFUSE_PROFILES": str(place.cache / "profiles"),
         "SENTRYFUSE_ACCESS_LOG": "false",
     }
