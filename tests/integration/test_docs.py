@@ -28,6 +28,7 @@ from tests.pages import DATA, PAGES, REPOSITORY, RUN, SHELL, Example, examples
 
 EXCUSED = {
     "a fragment": 1,
+    "needs a GPU": 1,
     "needs data of yours": 1,
     "sets everything up": 3,
     "takes hours": 1,
