@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from logits import logits_of
 from rich.progress import track
 
 from sentryfuse.bench import Record
@@ -40,15 +41,8 @@ def measure(path: Path, windows: WindowSet, threads: int) -> Table:
         row = []
         for ratio in RATIOS:
             variant = builder.build(builder.mask(presence, ratio))
-            hits = 0
-            for start in range(0, len(windows), BATCH):
-                rows = slice(start, start + BATCH)
-                inputs = {
-                    name: windows.arrays[name][rows].astype(np.float32)
-                    for name in presence.names(names)
-                }
-                hits += int((variant.run(inputs).argmax(axis=1) == windows.label[rows]).sum())
-            row.append(hits / len(windows))
+            logits = logits_of(variant, windows, tuple(presence.names(names)), batch=BATCH)
+            row.append(float((logits.argmax(axis=1) == windows.label).mean()))
         table[presence.hex] = row
     return table
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-import numpy as np
 from best_dense import auroc
+from logits import logits_of
 from rich.progress import track
 
 from sentryfuse.bench import Record
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MISSING = (0, 1, 2, 4)
-BATCH = 16
 COLOURS = ("#0b7a75", "#3f7cac", "#e09f3e", "#d1495b")
 
 
@@ -112,15 +111,8 @@ def front(bundle: Bundle, data: Path) -> list[Point]:
 
 def score(variant: Variant, windows: WindowSet, bundle: Bundle) -> float:
     """AUROC of two classes, accuracy of more."""
-    names = variant.card.presence.names(bundle.spec.modality_names)
-    logits = np.concatenate(
-        [
-            variant.run(
-                {n: windows.arrays[n][start : start + BATCH].astype(np.float32) for n in names}
-            )
-            for start in range(0, len(windows), BATCH)
-        ]
-    )
+    names = tuple(variant.card.presence.names(bundle.spec.modality_names))
+    logits = logits_of(variant, windows, names)
     if logits.shape[1] == 2:
         return auroc(logits[:, 1] - logits[:, 0], windows.label == 1)
     return float((logits.argmax(axis=1) == windows.label).mean())

@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import geometric_mean
 
 import numpy as np
+from logits import logits_of
 
 from sentryfuse.bench import Record
 from sentryfuse.bundle import Bundle, read_bundle
@@ -25,7 +26,6 @@ from sentryfuse.variants import Variant, VariantBuilder
 
 LOSS = 0.005
 ROUNDS, CALLS = 60, 20
-BATCH = 16
 
 
 def main() -> None:
@@ -85,13 +85,9 @@ def largest_ratio(bundle: Bundle) -> float:
 
 
 def accuracy(variant: Variant, windows: WindowSet) -> float:
-    """Share of windows that a variant answers rightly."""
-    hits = 0
-    for start in range(0, len(windows), BATCH):
-        rows = slice(start, start + BATCH)
-        inputs = {n: a[rows].astype(np.float32) for n, a in windows.arrays.items()}
-        hits += int((variant.run(inputs).argmax(axis=1) == windows.label[rows]).sum())
-    return hits / len(windows)
+    """Share of windows that a variant with every modality answers rightly."""
+    logits = logits_of(variant, windows, tuple(windows.arrays))
+    return float((logits.argmax(axis=1) == windows.label).mean())
 
 
 def in_turns(dense: Variant, pruned: Variant, windows: WindowSet) -> list[float]:

@@ -35,7 +35,9 @@ def measure(
     """
     began_s = time.perf_counter()
     held_out = source.windows.of_groups(source.split.test)
-    held_out = held_out.subset(np.arange(0, len(held_out), config.test_every.get(source.name, 1)))
+    held_out = held_out.subset(
+        np.arange(0, len(held_out), config.test_every.get(job.training.data, 1))
+    )
     model, arrays = _embedded(trained.backbone, standardise(held_out.arrays, source.normalisation))
     prior = source.class_shares
     rows = []

@@ -39,11 +39,6 @@ class Source:
     normalisation: dict[str, Normalisation]
 
     @property
-    def name(self) -> str:
-        """The data set's."""
-        return self.windows.name
-
-    @property
     def train(self) -> WindowSet:
         """Windows that models learn from."""
         return self.windows.of_groups(self.split.train)
