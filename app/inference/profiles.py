@@ -43,9 +43,12 @@ class HostProfiles:
     ) -> HostProfile:
         """Return the profile, measuring this host for a second or two if nobody has yet.
 
+        One that was measured when other ratios were on offer is completed: where it has no
+        samples at either end of the ladder, the smallest variant would look as dear as the largest.
+
         Args:
             builder: Makes the variants that are measured.
-            permilles: Pruning ratios on offer; the ends and the middle are measured.
+            permilles: Pruning ratios on offer, ascending; the ends and the middle are measured.
             executor: Where to measure.
             like: Taken rather than measuring: that of a model of the same shape.
             idle: Whether nothing else runs here; what is measured beside requests is not kept
@@ -56,25 +59,51 @@ class HostProfiles:
         key = ProfileKey(builder.bundle.digest, fingerprint)
         path = self._directory / f"{key.bundle_digest[:32]}-{fingerprint}.json"
         local = await asyncio.to_thread(_read, path, key)
-        if local is not None:
-            # Whoever comes next with a disk of its own need not measure either.
-            await self._shared.put(key, json.dumps(local.to_json()), replace=False)
-            return local
-        text = await self._shared.get(key)
-        profile = None if text is None else _parsed(text, key)
-        if profile is None and like is not None:
+        known = local if local is not None else await self._fetch(key)
+        if known is None and like is not None:
             return like
-        if profile is None:
-            measured = tuple(sorted({permilles[0], permilles[len(permilles) // 2], permilles[-1]}))
-            profile = await loop.run_in_executor(
-                executor, partial(profile_host, builder, permilles=measured, enough_s=_ENOUGH_S)
-            )
-            logger.info("measured this host for bundle %s", key.bundle_digest[:12])
-            if not idle:
-                return profile
+        lacking = await loop.run_in_executor(executor, _lacking, known, builder, permilles)
+        if not lacking and known is not None:
+            if local is None:
+                await asyncio.to_thread(_write, path, known)
+            else:  # Whoever comes next with a disk of its own need not measure either.
+                await self._shared.put(key, json.dumps(known.to_json()), replace=False)
+            return known
+        measured = await loop.run_in_executor(
+            executor, partial(profile_host, builder, permilles=lacking, enough_s=_ENOUGH_S)
+        )
+        profile = measured if known is None else known.with_samples(measured.samples)
+        logger.info(
+            "measured this host for bundle %s at ratios of %s thousandths",
+            key.bundle_digest[:12],
+            ", ".join(map(str, lacking)),
+        )
+        if idle:
             await self._shared.put(key, json.dumps(profile.to_json()))
-        await asyncio.to_thread(_write, path, profile)
+            await asyncio.to_thread(_write, path, profile)
         return profile
+
+    async def _fetch(self, key: ProfileKey) -> HostProfile | None:
+        """Return what a replica on a like host has shared."""
+        text = await self._shared.get(key)
+        return None if text is None else _parsed(text, key)
+
+
+def _lacking(
+    known: HostProfile | None, builder: VariantBuilder, permilles: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Which ratios are to be measured, ascending."""
+    ends = (permilles[0], permilles[-1])
+    if known is None:
+        return tuple(sorted({*ends, permilles[len(permilles) // 2]}))
+    everything = builder.bundle.spec.full_presence
+
+    def spanned(permille: int) -> bool:
+        mask = builder.mask(everything, permille / 1000)
+        flops = builder.inventory.cost(everything, mask.keep).flops
+        return known.spans(flops, len(everything))
+
+    return tuple(p for p in sorted(set(ends)) if not spanned(p))
 
 
 def _read(path: Path, key: ProfileKey) -> HostProfile | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from operator import attrgetter
 from typing import Any
@@ -84,6 +84,15 @@ class HostProfile:
             latency_s=_estimate(self._latency, flops, batch, modalities),
             cpu_s=_estimate(self._cpu, flops, batch, modalities),
         )
+
+    def with_samples(self, samples: Sequence[ProfileSample]) -> HostProfile:
+        """Return a profile that holds further samples of the same host and bundle too."""
+        return replace(self, samples=(*self.samples, *samples))
+
+    def spans(self, flops: int, modalities: int) -> bool:
+        """Whether samples with so many modalities lie on both sides: else estimates are guesses."""
+        measured = [s.flops for s in self.samples if s.modalities == modalities]
+        return bool(measured) and min(measured) <= flops <= max(measured)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data; :meth:`from_json` reads it back."""

@@ -31,13 +31,20 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     return calls
 
 
-def obtain(folder: Path, *, like: HostProfile | None = None, idle: bool = True) -> HostProfile:
+LADDER = (0, 250, 500, 650, 900)
+
+
+def obtain(
+    folder: Path,
+    *,
+    permilles: tuple[int, ...] = LADDER,
+    like: HostProfile | None = None,
+    idle: bool = True,
+) -> HostProfile:
     async def play() -> HostProfile:
         with ThreadPoolExecutor(max_workers=1) as threads:
             store = HostProfiles(folder, SharedProfiles(None))
-            return await store.obtain(
-                BUILDER, (0, 250, 500, 650, 900), threads, like=like, idle=idle
-            )
+            return await store.obtain(BUILDER, permilles, threads, like=like, idle=idle)
 
     return asyncio.run(play())
 
@@ -93,4 +100,17 @@ def test_what_was_measured_beside_requests_is_measured_again_at_the_next_start(
     obtain(tmp_path / "new", idle=False)
     obtain(tmp_path / "new")
     obtain(tmp_path / "new", idle=False)
+    assert len(measured) == 2
+
+
+@pytest.mark.parametrize("first", [(0,), (0, 250), (900,), (500,)])
+def test_a_profile_of_other_ratios_is_completed_and_kept(
+    tmp_path: Path, measured: list[tuple[int, ...]], first: tuple[int, ...]
+) -> None:
+    before = obtain(tmp_path, permilles=first)
+    after = obtain(tmp_path)
+    assert measured[1:] == [tuple(p for p in (0, 900) if p not in first)]
+    assert after.samples[: len(before.samples)] == before.samples
+    assert obtain(tmp_path) == after
+    assert obtain(tmp_path, permilles=first) == after
     assert len(measured) == 2

@@ -52,6 +52,16 @@ def test_an_estimate_interpolates(flops: int, batch: int, latency_s: float) -> N
     assert estimate.cpu_s == pytest.approx(2 * latency_s)
 
 
+@pytest.mark.parametrize(
+    ("flops", "modalities", "spanned"),
+    [(100, 1, True), (200, 1, True), (300, 1, True), (99, 1, False), (301, 1, False), (200, 2, False)],
+)
+def test_a_profile_spans_what_lies_between_its_samples(
+    flops: int, modalities: int, spanned: bool
+) -> None:
+    assert PROFILE.spans(flops, modalities) is spanned
+
+
 def test_more_modalities_with_the_same_flops_take_longer() -> None:
     profile = _profile(_sample(100, 1, 1.0), _sample(100, 1, 3.0, modalities=5))
 
