@@ -54,7 +54,14 @@ def test_an_estimate_interpolates(flops: int, batch: int, latency_s: float) -> N
 
 @pytest.mark.parametrize(
     ("flops", "modalities", "spanned"),
-    [(100, 1, True), (200, 1, True), (300, 1, True), (99, 1, False), (301, 1, False), (200, 2, False)],
+    [
+        (100, 1, True),
+        (200, 1, True),
+        (300, 1, True),
+        (99, 1, False),
+        (301, 1, False),
+        (200, 2, False),
+    ],
 )
 def test_a_profile_spans_what_lies_between_its_samples(
     flops: int, modalities: int, spanned: bool
