@@ -89,7 +89,9 @@ class Pump:
     """Drives the scheduler and the worker threads; all methods run on one event loop.
 
     Work starts the moment that a core is free and something waits: when a request comes, when an
-    inference ends, and when the power gate opens again. Nothing waits for company.
+    inference ends, and when the power gate opens again. Nothing waits for company. But while
+    something runs, what the event loop has read in one go is planned in one go: were each request
+    planned as it is read, those that came together would all run alone.
 
     Args:
         scheduler: Decides.
@@ -119,6 +121,7 @@ class Pump:
         self._ids = itertools.count()
         self._entries: dict[int, _Entry] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._turns_soon = False
         self._energy_j = self._pruned = 0.0
         self._windows = 0
 
@@ -162,6 +165,7 @@ class Pump:
             reading_j: Energy spent on it so far, which its budget has to pay for too.
             permilles: Ratios it may be given; None for all.
         """
+        self._workers.tell()
         request = Request(
             id=next(self._ids),
             group=lineup,
@@ -171,12 +175,17 @@ class Pump:
             reading_j=reading_j,
             permilles=permilles,
         )
+        idle = self.scheduler.idle
         refused = self.scheduler.submit(request, self._clock())
         if refused is not None:
             return refused
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._entries[request.id] = _Entry(request, inputs, parse_cpu_s, outcome)
-        self.turn()
+        if idle:
+            self.turn()
+        elif not self._turns_soon:
+            self._turns_soon = True
+            asyncio.get_running_loop().call_soon(self._turn_soon)
         return Ticket(request.id, outcome)
 
     def waits(self, ticket: Ticket) -> bool:
@@ -201,6 +210,10 @@ class Pump:
         if self._timer is not None:
             self._timer.cancel()
         self._workers.close()
+
+    def _turn_soon(self) -> None:
+        self._turns_soon = False
+        self.turn()
 
     def _set_timer(self) -> None:
         if self._timer is not None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
+import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import TypeVar, cast
 
@@ -14,16 +18,40 @@ T = TypeVar("T")
 Job = Callable[[], object]
 Then = Callable[[object], None]
 
+_NICER = 5  # a third of the weight that other threads of the process have
+_NICEST = 19
+
+
+class Ended:
+    """What has ended on any thread and was not told yet. The event loop alone tells."""
+
+    def __init__(self) -> None:
+        self._untold: deque[tuple[Then, object]] = deque()
+
+    def add(self, then: Then, outcome: object) -> None:
+        """Note an outcome; any thread may call this."""
+        self._untold.append((then, outcome))
+
+    def tell(self) -> None:
+        """Tell whoever waits of everything that has ended."""
+        while self._untold:
+            then, outcome = self._untold.popleft()
+            then(outcome)
+
 
 class Worker:
     """One thread that runs the jobs it is given, one after the other.
 
     Args:
         name: Name of the thread.
+        ended: Where outcomes go.
         clock: Monotone seconds.
     """
 
-    def __init__(self, name: str, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self, name: str, ended: Ended, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._ended = ended
         self._clock = clock
         self._given_s = math.inf
         self._jobs: SimpleQueue[tuple[Job, Then, asyncio.AbstractEventLoop] | None] = SimpleQueue()
@@ -56,6 +84,7 @@ class Worker:
         self._thread.join()
 
     def _work(self) -> None:
+        _give_way()
         while (item := self._jobs.get()) is not None:
             job, then, loop = item
             try:
@@ -63,7 +92,21 @@ class Worker:
             except Exception as error:  # whoever waits gets it, whatever it is
                 outcome = error
             self._given_s = math.inf
-            loop.call_soon_threadsafe(then, outcome)
+            self._ended.add(then, outcome)
+            loop.call_soon_threadsafe(self._ended.tell)
+
+
+def _give_way() -> None:
+    """Let the event loop go before this thread where both want the same core (Linux only).
+
+    It needs one for a moment at a time, and whatever comes waits for it, other threads' batches
+    included: all of them need the interpreter, and who has it must not be kept from running.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):
+            me = threading.get_native_id()
+            nice = min(os.getpriority(os.PRIO_PROCESS, me) + _NICER, _NICEST)
+            os.setpriority(os.PRIO_PROCESS, me, nice)
 
 
 class Workers:
@@ -79,16 +122,27 @@ class Workers:
         self._clock = clock
         self._all: tuple[Worker, ...] = ()
         self._free: list[Worker] = []
+        self._ended = Ended()
 
     def start(self) -> None:
         """Start the threads."""
-        self._all = tuple(Worker(f"inference-{n}", self._clock) for n in range(self._count))
+        self._all = tuple(
+            Worker(f"inference-{n}", self._ended, self._clock) for n in range(self._count)
+        )
         self._free = list(self._all)
 
     def close(self) -> None:
         """Let running jobs finish, then stop the threads."""
         for worker in self._all:
             worker.close()
+
+    def tell(self) -> None:
+        """Tell of all that has ended, now rather than when the event loop gets to it.
+
+        A busy loop reads everything that has come before it looks at what threads have to say;
+        meanwhile their cores would be idle.
+        """
+        self._ended.tell()
 
     @property
     def alive(self) -> bool:

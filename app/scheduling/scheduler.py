@@ -28,7 +28,7 @@ _POWER_HORIZON_S = 1.0
 _LEAST_CORES = 0.5
 # Of the time of cores that reading, deciding and writing share; these come all at once, and
 # everybody waits for them.
-_ROOM = 0.7
+_ROOM = 0.6
 
 
 class Scheduler:

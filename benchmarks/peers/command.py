@@ -27,7 +27,7 @@ from benchmarks.peers.material import make_material
 from benchmarks.peers.report import fill, table
 from benchmarks.peers.rounds import Rounds, describe
 from benchmarks.peers.systems import SYSTEMS
-from benchmarks.peers.systems.ours import BUDGET_MS
+from benchmarks.peers.systems.ours import BUDGET_MS, FLOOR
 from benchmarks.peers.turn import DEADLINE_S, IN_FLIGHT, IN_TIME, Plan
 from loadtests.client import client_process
 from sentryfuse.bench import Record
@@ -86,6 +86,7 @@ def _record(rounds: Rounds, seconds: float, turns: int) -> Record:
         in_time=IN_TIME,
         in_flight_saturated=IN_FLIGHT,
         budget_ms_free=BUDGET_MS,
+        accuracy_floor=FLOOR,
     )
     fill(record, rounds.turns, rounds.material.accuracies)
     record.add("systems", describe([p for p in SYSTEMS.values() if p.name in rounds.turns]))

@@ -14,8 +14,8 @@ from sentryfuse.bench import Record
 Turns = Mapping[str, Sequence[Mapping[str, Any]]]
 """By system: one entry for each turn."""
 
-OURS, OURS_JSON, OURS_FREE = "ours", "ours-json", "ours-free"
-_OURS = (OURS, OURS_JSON, OURS_FREE)
+OURS, OURS_JSON, OURS_FREE, OURS_FRUGAL = "ours", "ours-json", "ours-free", "ours-frugal"
+_OURS = (OURS, OURS_JSON, OURS_FREE, OURS_FRUGAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ RATIOS = (
     Ratio("peer_p99_ratio", "one_p99_s", False),
     Ratio("peer_memory_ratio", "pss_bytes", False),
     Ratio("peer_ready_ratio", "ready_s", False),
-    Ratio("peer_cpu_seconds_ratio", "saturated_cpu_s", False),
+    Ratio("peer_cpu_seconds_ratio", "saturated_cpu_s", False, OURS_FRUGAL),
+    Ratio("peer_dense_cpu_seconds_ratio", "saturated_cpu_s", False),
     Ratio("peer_one_client_cpu_seconds_ratio", "one_cpu_s", False),
 )
 
@@ -82,9 +83,9 @@ def fill(record: Record, turns: Turns, accuracies: Mapping[str, float]) -> None:
             answers_s = _values(turns, name, "one_p50_s")
             _state(record, figure, [a - b for a, b in zip(answers_s, bare_s, strict=False)], "s")
     _state(record, "peers_idle_core_ratio", _values(turns, OURS, "idle_core_ratio"), "ratio")
-    if OURS_FREE in turns:
-        changes = [accuracy_change(t["ratios"], accuracies) for t in turns[OURS_FREE]]
-        _state(record, "peer_deadline_accuracy_change", changes, "ratio")
+    for figure, name in (("deadline", OURS_FREE), ("frugal", OURS_FRUGAL)):
+        changes = [accuracy_change(t["ratios"], accuracies) for t in turns.get(name, ())]
+        _state(record, f"peer_{figure}_accuracy_change", changes, "ratio")
     for name, of in turns.items():
         for quantity, value in of[0].items():
             if isinstance(value, int | float):

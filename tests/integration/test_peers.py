@@ -23,7 +23,15 @@ def test_ours_and_a_peer_take_turns_and_every_answer_is_the_graphs(
     assert "FastAPI" in capsys.readouterr().out
     record = json.loads((tmp_path / "records" / "peers.json").read_text(encoding="utf-8"))
     assert record["left_out"] == {}
-    assert set(record["turns"]) == {"loop", "ours", "ours-json", "ours-free", "fastapi"}
+    assert set(record["turns"]) == {
+        "loop",
+        "ours",
+        "ours-json",
+        "ours-free",
+        "ours-frugal",
+        "fastapi",
+    }
+    assert record["figures"]["peer_frugal_accuracy_change"]["value"] >= -0.01
     for name in ("ours", "ours-json", "fastapi"):
         (turn,) = record["turns"][name]
         assert turn["saturated_hz"] > 0

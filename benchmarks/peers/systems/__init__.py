@@ -8,7 +8,7 @@ from benchmarks.peers.systems.fastapi import PEER as FASTAPI
 from benchmarks.peers.systems.kserve import PEER as KSERVE
 from benchmarks.peers.systems.litserve import PEER as LITSERVE
 from benchmarks.peers.systems.mlserver import PEER as MLSERVER
-from benchmarks.peers.systems.ours import OURS, OURS_FREE, OURS_JSON
+from benchmarks.peers.systems.ours import OURS, OURS_FREE, OURS_FRUGAL, OURS_JSON
 from benchmarks.peers.systems.rayserve import PEER as RAYSERVE
 from benchmarks.peers.systems.triton import PEER as TRITON
 
@@ -18,6 +18,7 @@ SYSTEMS: dict[str, Peer] = {
         OURS,
         OURS_JSON,
         OURS_FREE,
+        OURS_FRUGAL,
         TRITON,
         KSERVE,
         MLSERVER,
@@ -28,4 +29,4 @@ SYSTEMS: dict[str, Peer] = {
     )
 }
 
-__all__ = ["OURS", "OURS_FREE", "OURS_JSON", "SYSTEMS"]
+__all__ = ["OURS", "OURS_FREE", "OURS_FRUGAL", "OURS_JSON", "SYSTEMS"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,9 +14,11 @@ from benchmarks.peers.report import accuracy_change, best_peer, fill, table
 from benchmarks.peers.rounds import in_turn
 from benchmarks.peers.search import STEP, highest_rate
 from benchmarks.peers.systems import SYSTEMS
+from benchmarks.peers.systems.ours import FLOOR
 from benchmarks.peers.turn import arrivals, same_answer
 from loadtests.exchange import response_length
 from sentryfuse.bench import Record
+from sentryfuse.bundle import read_bundle
 
 
 def turns(**quantities: list[float]) -> list[dict[str, object]]:
@@ -77,6 +81,9 @@ def test_ours_is_set_beside_the_peer_that_is_best_in_that_figure() -> None:
         "loop": turns(saturated_hz=[500.0, 500.0, 400.0], one_p50_s=[0.1, 0.1, 0.2]),
         "ours": turns(kept_hz=[90.0, 120.0, 100.0], one_p50_s=[0.5, 0.4, 0.5]),
         "ours-free": [{**t, "ratios": {"000": 1, "900": 3}} for t in turns(kept_hz=[400.0] * 3)],
+        "ours-frugal": [
+            {**t, "ratios": {"900": 3}} for t in turns(saturated_cpu_s=[0.2, 0.3, 0.4])
+        ],
         "quick": turns(kept_hz=[100.0, 100.0, 200.0], one_p50_s=[1.0, 1.0, 1.0]),
         "small": turns(kept_hz=[50.0, 0.0, 70.0], pss_bytes=[0.5, 0.5, 0.5]),
     }
@@ -93,6 +100,9 @@ def test_ours_is_set_beside_the_peer_that_is_best_in_that_figure() -> None:
     assert figures["overhead_binary_seconds"]["value"] == pytest.approx(0.3)
     assert "overhead_json_seconds" not in figures
     assert figures["peer_deadline_accuracy_change"]["value"] == pytest.approx(-0.15)
+    assert figures["peer_cpu_seconds_ratio"]["value"] == pytest.approx(0.3)
+    assert figures["peer_dense_cpu_seconds_ratio"]["value"] == pytest.approx(1)
+    assert figures["peer_frugal_accuracy_change"]["value"] == pytest.approx(-0.2)
     headings, rows = table(found, {"ours": "Ours"})
     assert {len(row) for row in rows} == {len(headings)}
     assert [row[0] for row in rows][:2] == ["bare session loop", "Ours"]
@@ -112,6 +122,12 @@ def test_a_turn_without_any_answer_in_time_makes_no_ratio() -> None:
 
 def test_a_service_that_answered_nothing_in_time_changed_no_accuracy() -> None:
     assert accuracy_change({}, {"000": 0.9}) == 0
+
+
+def test_the_floor_is_a_point_below_the_shipped_dense_variant() -> None:
+    bundle = read_bundle(Path(__file__).parents[3] / "models/dsads-maestro/1")
+    dense = bundle.accuracy.expected(bundle.spec.full_presence, 0)
+    assert dense - 0.01 <= FLOOR <= dense
 
 
 def test_every_system_has_another_place_in_each_turn() -> None:

@@ -166,6 +166,31 @@ def test_nothing_waits_for_company_while_a_core_is_free() -> None:
     run(scenario, cores=2)
 
 
+def test_what_is_read_in_one_go_while_something_runs_is_planned_in_one_go() -> None:
+    async def scenario(bench: Bench) -> None:
+        first = bench.send(1)
+        tickets = [bench.send(n) for n in (2, 3)]
+        await eventually(lambda: len(bench.slow.batches) == 2)
+        bench.slow.go.set()
+        await answers(first, *tickets)
+        assert sorted(bench.slow.batches) == [[1], [2, 3]]
+
+    run(scenario, cores=2)
+
+
+def test_a_core_is_free_for_the_next_request_before_the_loop_hears_of_it() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.slow.go.set()
+        first = bench.send(1)
+        time.sleep(0.1)  # the loop is busy meanwhile
+        second = bench.send(2)
+        assert first.outcome.done()
+        assert not bench.pump.waits(second)
+        assert await answers(first, second) == [[1], [2]]
+
+    run(scenario)
+
+
 def test_presences_are_never_mixed() -> None:
     async def scenario(bench: Bench) -> None:
         other = bench.other()

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import pytest
 
@@ -62,6 +65,33 @@ def test_an_error_of_a_job_is_told_and_the_worker_lives_on() -> None:
         assert isinstance(await outcome(worker, lambda: 1 / 0), ZeroDivisionError)
         assert await outcome(worker, lambda: 7) == 7
         assert workers.alive
+
+    run(scenario)
+
+
+def test_what_has_ended_can_be_told_before_the_event_loop_gets_to_it() -> None:
+    async def scenario(workers: Workers) -> None:
+        told: list[int] = []
+        workers.take().run(lambda: 7, lambda outcome: told.append(cast(int, outcome)))
+        deadline_s = time.monotonic() + 5
+        while not told and time.monotonic() < deadline_s:
+            time.sleep(0.001)  # the loop is busy meanwhile
+            workers.tell()
+        assert told == [7]
+        await asyncio.sleep(0.01)
+        assert told == [7], "once"
+
+    run(scenario)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own there")
+def test_the_event_loop_goes_before_the_workers() -> None:
+    async def scenario(workers: Workers) -> None:
+        mine = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+        its = await outcome(
+            workers.take(), lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+        )
+        assert its == min(mine + 5, 19)
 
     run(scenario)
 
