@@ -26,6 +26,7 @@ IN_FLIGHT = 32
 """At saturation: two full batches."""
 _TOLERANCE = 1e-3
 _LEAST_PART, _MOST_PART = 0.15, 1.1  # of the saturated rate: where the search looks
+_MOST_PART_REFUSING = 2.5  # of a service that refuses, when saturated, what would be late anyhow
 _PATIENCE_S = 1.0
 _PAUSE_S = 0.2
 
@@ -117,7 +118,7 @@ def take_turn(
     saturated_hz = len(answered(full)) / full.duration_s
     search = Search(server, target, messages, submit, plan.seconds, seed)
     if saturated_hz:
-        search.run(saturated_hz)
+        search.run(saturated_hz, _MOST_PART_REFUSING if peer.adapts else _MOST_PART)
     memory = server.memory()
     latencies_s = [o.latency_s for o in answered(one) if o.latency_s is not None]
     if not latencies_s or not saturated_hz:
@@ -158,10 +159,10 @@ class Search:
         self.tried: list[tuple[float, float]] = []
         self.ratios: dict[str, int] = {}
 
-    def run(self, saturated_hz: float) -> None:
+    def run(self, saturated_hz: float, most_part: float) -> None:
         """Look around the rate at saturation."""
         highest_rate(
-            self._keeps, least_hz=_LEAST_PART * saturated_hz, most_hz=_MOST_PART * saturated_hz
+            self._keeps, least_hz=_LEAST_PART * saturated_hz, most_hz=most_part * saturated_hz
         )
 
     def _keeps(self, rate_hz: float) -> bool:
