@@ -164,8 +164,8 @@ def _headers(answer: Answer, written: Written, wanted: BudgetRequest) -> list[tu
         (b"sentryfuse-variant", answer.variant.encode()),
         (b"sentryfuse-budget-met", b"true" if receipt.met else b"false"),
     ]
-    if wanted.handling is not None:
-        headers.append((b"preference-applied", f"handling={wanted.handling}".encode()))
+    if applied := wanted.applied:
+        headers.append((b"preference-applied", applied.encode()))
     return headers
 
 

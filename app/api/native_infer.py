@@ -10,7 +10,7 @@ from app.api.infer import Question, Written
 from app.api.readers import WindowReaders
 from app.inference.model import ServedModel
 from app.protocol.budgets import BudgetRequest
-from app.protocol.render import answer_json
+from app.protocol.render import answer_json, predictions_json
 
 _JSON = ((b"content-type", b"application/json"),)
 
@@ -33,8 +33,13 @@ class NativeDialect:
         self, model: ServedModel, headers: RawHeaders, body: bytes, wanted: BudgetRequest
     ) -> Question:
         """Read windows and id."""
-        return Question(self._readers.of(model).read(body), wanted, _write)
+        write = _write_minimal if wanted.minimal else _write
+        return Question(self._readers.of(model).read(body), wanted, write)
 
 
 def _write(answer: Answer) -> Written:
     return Written(orjson.dumps(answer_json(answer)), _JSON)
+
+
+def _write_minimal(answer: Answer) -> Written:
+    return Written(orjson.dumps(predictions_json(answer)), _JSON)

@@ -229,6 +229,9 @@ class ReceiptInfo(_Schema):
     missed_because: str | None = Field(None, description="What ate the budget, if one was missed")
 
 
+_NOT_MINIMAL = "; absent with `Prefer: return=minimal`"
+
+
 class InferAnswer(_Schema):
     """The answer to an inference request."""
 
@@ -236,8 +239,8 @@ class InferAnswer(_Schema):
     model: str
     version: str
     predictions: list[Prediction] = Field(description="One for each window of the batch")
-    plan: PlanInfo
-    receipt: ReceiptInfo
+    plan: PlanInfo | None = Field(None, description="What was decided, and why" + _NOT_MINIMAL)
+    receipt: ReceiptInfo | None = Field(None, description="What it took" + _NOT_MINIMAL)
 
 
 class SiteInfo(_Schema):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -25,6 +25,7 @@ _NUMBER = re.compile(rb"[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][
 _GRPC_TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _GRPC_UNIT_S = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _HANDLING = re.compile(r'handling\s*=\s*"?(strict|lenient)"?\s*(?:;.*)?', re.IGNORECASE)
+_MINIMAL = re.compile(r'return\s*=\s*"?minimal"?\s*(?:;.*)?', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,14 @@ class BudgetRequest:
     """As asked by ``Prefer``; None if it was not sent."""
     cascade: float | None = None
     """Confidence at which a smaller variant's answer will do; None for no cascade."""
+    minimal: bool = False
+    """Whether the answer shall hold what the model says and nothing else: no plan, no receipt."""
+
+    @property
+    def applied(self) -> str:
+        """Which preferences were heard, as ``Preference-Applied`` says it; empty for none."""
+        handling = () if self.handling is None else (f"handling={self.handling}",)
+        return ", ".join((*handling, *(("return=minimal",) if self.minimal else ())))
 
 
 def parse_budget(headers: RawHeaders) -> BudgetRequest:
@@ -97,9 +106,12 @@ def parse_budget(headers: RawHeaders) -> BudgetRequest:
     seen: set[bytes] = set()
     handling: Handling | None = None
     cascade: float | None = None
+    minimal = False
     for name, value in headers:
         if name == _PREFER:
-            handling = handling or _handling(value)
+            preferences = [each.strip() for each in value.decode("latin-1").split(",")]
+            handling = handling or _handling(preferences)
+            minimal = minimal or any(map(_MINIMAL.fullmatch, preferences))
             continue
         if name == _CASCADE:
             if cascade is not None:
@@ -123,7 +135,7 @@ def parse_budget(headers: RawHeaders) -> BudgetRequest:
         accuracy_floor=spent.get("accuracy"),
         strict=handling == "strict",
     )
-    return BudgetRequest(budget, handling, cascade)
+    return BudgetRequest(budget, handling, cascade, minimal)
 
 
 def with_parameters(wanted: BudgetRequest, parameters: Mapping[str, Parameter]) -> BudgetRequest:
@@ -159,7 +171,8 @@ def with_parameters(wanted: BudgetRequest, parameters: Mapping[str, Parameter]) 
         cascade = max(_number(confidence), cascade or 0.0)
         if not 0 < cascade < 1:
             raise _bad_parameter("cascade", _CONFIDENCE, confidence)
-    return BudgetRequest(replace(budget, strict=handling == "strict"), handling, cascade)
+    budget = replace(budget, strict=handling == "strict")
+    return replace(wanted, budget=budget, handling=handling, cascade=cascade)
 
 
 def _tightened(budget: Budget, kind: BudgetKind, amount: float) -> Budget:
@@ -232,9 +245,9 @@ def _bad_parameter(name: str, allowed: str, value: Parameter) -> WrongFieldError
     )
 
 
-def _handling(value: bytes) -> Handling | None:
-    """Read ``handling=`` out of a Prefer header; other preferences are not ours (RFC 7240)."""
-    for preference in value.decode("latin-1").split(","):
-        if match := _HANDLING.fullmatch(preference.strip()):
+def _handling(preferences: Sequence[str]) -> Handling | None:
+    """Read ``handling=`` out of preferences; those that are not ours are left alone (RFC 7240)."""
+    for preference in preferences:
+        if match := _HANDLING.fullmatch(preference):
             return "strict" if match[1].lower() == "strict" else "lenient"
     return None

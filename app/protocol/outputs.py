@@ -21,15 +21,23 @@ from app.protocol.tensors import (
 )
 
 
-def infer_response(answer: Answer, requested: Sequence[RequestedOutput] = ()) -> InferResponse:
-    """Describe an answer; ``requested`` has passed :func:`check_outputs`."""
+def infer_response(
+    answer: Answer, requested: Sequence[RequestedOutput] = (), *, minimal: bool = False
+) -> InferResponse:
+    """Describe an answer; ``requested`` has passed :func:`check_outputs`.
+
+    Args:
+        answer: What the model says.
+        requested: Outputs; all if there are none.
+        minimal: Without plan and receipt.
+    """
     chosen = requested or ALL_OUTPUTS
     return InferResponse(
         model_name=answer.model,
         model_version=answer.version,
         outputs=tuple(_output(answer, output) for output in chosen),
         id=answer.id,
-        parameters=_parameters(answer),
+        parameters={} if minimal else _parameters(answer),
     )
 
 

@@ -19,12 +19,19 @@ TOP_K = 3
 def answer_json(answer: Answer) -> dict[str, Any]:
     """Describe a whole answer."""
     return {
+        **predictions_json(answer),
+        "plan": plan_json(answer.plan, answer.presence, answer.modality_names),
+        "receipt": receipt_json(answer.receipt),
+    }
+
+
+def predictions_json(answer: Answer) -> dict[str, Any]:
+    """Say what the model says, and nothing of how it came about."""
+    return {
         "id": answer.id,
         "model": answer.model,
         "version": answer.version,
         "predictions": _predictions(answer),
-        "plan": plan_json(answer.plan, answer.presence, answer.modality_names),
-        "receipt": receipt_json(answer.receipt),
     }
 
 

@@ -113,7 +113,7 @@ class InferenceRpc:
         )
         # No need to watch for a caller that leaves: gRPC cancels this task then.
         answer = await service.infer(model, ask)
-        response = infer_response(answer, request.outputs)
+        response = infer_response(answer, request.outputs, minimal=wanted.minimal)
         written: bytes = infer_message(
             response, raw=bool(message.raw_input_contents)
         ).SerializeToString()
@@ -123,8 +123,8 @@ class InferenceRpc:
             ("sentryfuse-budget-met", "true" if receipt.met else "false"),
             ("server-timing", server_timing(receipt)),
         ]
-        if wanted.handling is not None:
-            call.trailers.append(("preference-applied", f"handling={wanted.handling}"))
+        if applied := wanted.applied:
+            call.trailers.append(("preference-applied", applied))
         answered_s = service.clock()
         service.answered(ask, answer, answered_s)
         if call.trace is not None:

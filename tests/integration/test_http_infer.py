@@ -35,7 +35,22 @@ def test_the_answer_is_the_models_answer(service: HttpService) -> None:
 def test_the_answer_has_the_documented_form(service: HttpService) -> None:
     response = service.infer(service.window(), X_Latency_Budget_Ms="1000", X_Accuracy_Floor="0.1")
     assert response.headers["content-type"] == "application/json"
-    schemas.InferAnswer.model_validate(response.json())
+    answer = schemas.InferAnswer.model_validate(response.json())
+    assert answer.plan is not None
+    assert answer.receipt is not None
+
+
+def test_a_minimal_answer_says_what_the_model_says_and_nothing_else(service: HttpService) -> None:
+    content = service.window()
+    whole = service.infer(content, X_Latency_Budget_Ms="10000").json()
+    response = service.infer(
+        content, X_Latency_Budget_Ms="10000", Prefer="return=minimal, handling=strict"
+    )
+    del whole["plan"], whole["receipt"]
+    assert response.json() == whole
+    assert response.headers["preference-applied"] == "handling=strict, return=minimal"
+    assert response.headers["sentryfuse-variant"] == "1f-000"
+    assert response.headers["sentryfuse-budget-met"] == "true"
 
 
 def test_each_window_of_a_batch_gets_its_own_prediction(service: HttpService) -> None:

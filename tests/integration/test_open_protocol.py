@@ -117,6 +117,14 @@ def test_plan_and_receipt_come_back_as_parameters(triton: TritonWay) -> None:
     assert json.loads(parameters["plan"])["variant"] == "1f-000"
 
 
+def test_they_do_not_where_an_answer_is_to_be_minimal(triton: TritonWay) -> None:
+    whole = triton.infer(*triton.inputs())
+    answer = triton.infer(*triton.inputs(), headers={"prefer": "return=minimal"})
+    assert answer.parameters == {}
+    for name in whole.outputs:
+        np.testing.assert_array_equal(answer.result.as_numpy(name), whole.result.as_numpy(name))
+
+
 @pytest.mark.parametrize(("header", "parameter"), [("9000", 10_000), ("10000", 9000)])
 def test_headers_count_too_and_the_smallest_wins(
     triton: TritonWay, header: str, parameter: int

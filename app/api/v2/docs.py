@@ -37,7 +37,8 @@ _TEXT = (
     "Each modality is an input; one that is absent is left out. Data come as JSON, nested or flat, "
     "or as bytes behind the JSON (binary tensor extension), whose length the header "
     f"{LENGTH_HEADER} states. Budgets may come as headers or as "
-    "parameters; the stricter counts. Plan and receipt come back as parameters."
+    "parameters; the stricter counts. Plan and receipt come back as parameters, unless "
+    "`Prefer: return=minimal` is sent."
 )
 
 

@@ -68,7 +68,9 @@ class OpenDialect:
         else:
             request, windows = known
         return Question(
-            windows, with_parameters(wanted, request.parameters), partial(_write, request)
+            windows,
+            with_parameters(wanted, request.parameters),
+            partial(_write, request, minimal=wanted.minimal),
         )
 
     def _read(
@@ -99,8 +101,9 @@ def _header_length(headers: RawHeaders) -> int | None:
     return int(sent[0])
 
 
-def _write(request: InferRequest, answer: Answer) -> Written:
-    content, header_length = encode(infer_response(answer, request.outputs), request)
+def _write(request: InferRequest, answer: Answer, *, minimal: bool) -> Written:
+    response = infer_response(answer, request.outputs, minimal=minimal)
+    content, header_length = encode(response, request)
     if header_length is None:
         return Written(content, (_JSON,))
     return Written(content, (_BINARY, (_LENGTH, str(header_length).encode())))

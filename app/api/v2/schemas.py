@@ -96,7 +96,7 @@ class InferResponse(_Schema):
     parameters: dict[str, Scalar] = Field(
         description="variant, presence, ratio, reason, latency_ms, inference_ms, energy_mj, "
         "energy_source, energy_quality, budget_met, missed_because; plan and receipt in full as "
-        "JSON in a string"
+        "JSON in a string; empty with `Prefer: return=minimal`"
     )
     outputs: list[OutputTensor]
 

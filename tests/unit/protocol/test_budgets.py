@@ -119,6 +119,26 @@ def test_of_several_prefer_headers_the_first_with_a_handling_counts() -> None:
     assert parse_budget(sent).handling == "lenient"
 
 
+@pytest.mark.parametrize(
+    ("value", "minimal", "applied"),
+    [
+        ("return=minimal", True, "return=minimal"),
+        ('Return = "Minimal"; a=b, wait=1', True, "return=minimal"),
+        ("return=minimal, handling=strict", True, "handling=strict, return=minimal"),
+        ("return=representation", False, ""),
+        ("xreturn=minimal", False, ""),
+        ("handling=lenient", False, "handling=lenient"),
+    ],
+)
+def test_an_answer_may_be_asked_for_without_plan_and_receipt(
+    value: str, minimal: bool, applied: str
+) -> None:
+    wanted = parse_budget(headers(prefer=value))
+    assert wanted.minimal is minimal
+    assert wanted.applied == applied
+    assert parse_budget([(b"prefer", b"wait=1"), (b"prefer", value.encode())]).minimal is minimal
+
+
 def test_a_cascade_is_off_unless_asked_for() -> None:
     assert parse_budget([]).cascade is None
     assert parse_budget([(b"sentryfuse-cascade", b"0.9")]).cascade == 0.9

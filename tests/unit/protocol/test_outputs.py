@@ -104,6 +104,13 @@ def test_plan_and_receipt_come_back_as_parameters() -> None:
     assert json.loads(str(parameters["receipt"]))["budget"]["latency"]["asked_ms"] == 5
 
 
+def test_a_minimal_response_has_the_outputs_alone() -> None:
+    whole, minimal = infer_response(answer()), infer_response(answer(), minimal=True)
+    assert minimal.parameters == {}
+    assert [t.name for t in minimal.outputs] == [t.name for t in whole.outputs]
+    assert (minimal.model_name, minimal.model_version, minimal.id) == ("toy", "2", "seven")
+
+
 def test_a_missed_budget_says_why() -> None:
     parameters = infer_response(answer(Spending("latency", 0.003, 0.004))).parameters
     assert parameters["budget_met"] is False

@@ -65,6 +65,13 @@ def test_a_header_stays_strict_when_parameters_say_nothing_about_it() -> None:
     assert with_parameters(headers, {"latency_budget_ms": 5}).budget.strict
 
 
+def test_parameters_leave_other_preferences_as_they_are() -> None:
+    headers = parse_budget([(b"prefer", b"return=minimal")])
+    assert with_parameters(headers, {"handling": "strict"}).applied == (
+        "handling=strict, return=minimal"
+    )
+
+
 def test_a_cascade_can_be_asked_for() -> None:
     assert wanted(cascade=0.9).cascade == 0.9
     assert wanted(cascade="0.9").cascade == 0.9
