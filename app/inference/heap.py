@@ -24,7 +24,15 @@ def weights_apart() -> Iterator[None]:
     try:
         yield
     finally:
-        _set_threshold(_BUFFERS_BYTES)
+        buffers_together()
+
+
+def buffers_together() -> None:
+    """Keep buffers on the heap from now on, rather than once the first have been given back.
+
+    Where glibc finds that out by itself, what was mapped until then leaves holes that stay.
+    """
+    _set_threshold(_BUFFERS_BYTES)
 
 
 def give_back_free_pages() -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from itertools import product
 from typing import TypeVar
 
-from app.inference.heap import weights_apart
+from app.inference.heap import buffers_together, weights_apart
 from app.inference.model import ServedModel
 from app.inference.profiles import HostProfiles
 from app.inference.registry import Resident, VariantRegistry
@@ -108,13 +108,15 @@ class Loader:
         began_s = time.perf_counter()
         others = tuple(beside)
         alone = starting or not any(other.warm for other in others)
-        model.lineups.profile = await self._profiles.obtain(
-            model.builder,
-            model.permilles,
-            self._builders,
-            like=_profile_of_a_twin(model, others),
-            idle=alone,
-        )
+        buffers_together()
+        with _passing_threads(1, "profile") as thread:
+            model.lineups.profile = await self._profiles.obtain(
+                model.builder,
+                model.permilles,
+                thread,
+                like=_profile_of_a_twin(model, others),
+                idle=alone,
+            )
         try:
             with self._threads(alone=alone) as threads:
                 await self._warm(model, threads, alone=alone)
@@ -136,11 +138,8 @@ class Loader:
         if not alone or self._abreast == 1:
             yield self._builders
             return
-        threads = ThreadPoolExecutor(self._abreast, thread_name_prefix="warm")
-        try:
+        with _passing_threads(self._abreast, "warm") as threads:
             yield threads
-        finally:
-            threads.shutdown(wait=False, cancel_futures=True)  # the event loop waits for nobody
 
     async def _warm(self, model: ServedModel, threads: Executor, *, alone: bool) -> None:
         keys = model.warm_keys()
@@ -188,6 +187,21 @@ class Loader:
         finally:
             for hand in hands:
                 hand.cancel()
+
+
+@contextmanager
+def _passing_threads(count: int, name: str) -> Iterator[Executor]:
+    """Threads that end with the block, and with them the heaps of their own that glibc gives them.
+
+    What is measured and rehearsed on threads that stay costs half as much memory again.
+    """
+    threads = ThreadPoolExecutor(count, thread_name_prefix=name)
+    try:
+        yield threads
+    except BaseException:
+        threads.shutdown(wait=False, cancel_futures=True)  # the event loop waits for nobody
+        raise
+    threads.shutdown()  # they have nothing left to do
 
 
 def _profile_of_a_twin(model: ServedModel, others: Iterable[ServedModel]) -> HostProfile | None:

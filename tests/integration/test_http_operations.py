@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -20,9 +21,31 @@ def listens(host: str, port: int) -> bool:
         return probe.connect_ex((host, port)) == 0
 
 
+def own_memory_bytes(service: HttpService) -> int:
+    """What no file is behind."""
+    rollup = Path(f"/proc/{service.process.pid}/smaps_rollup").read_text()
+    (line,) = (line for line in rollup.splitlines() if line.startswith("Anonymous:"))
+    return 1024 * int(line.split()[1])
+
+
 @pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/healthz"])
 def test_a_ready_service_says_so(service: HttpService, path: str) -> None:
     assert service.client.get(path).status_code == 200
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="Linux tells memory there")
+def test_the_first_start_on_a_host_holds_no_more_memory_than_the_next(
+    start_http: StartHttp, tmp_path: Path
+) -> None:
+    settings = {
+        "models": Path(__file__).parents[2] / "models",
+        "load_models": "dsads-maestro",
+        "profiles": tmp_path / "profiles",
+        "ratios": 0,
+    }
+    first, again = (own_memory_bytes(start_http(**settings)) for _ in range(2))
+    assert len(list((tmp_path / "profiles").iterdir())) == 1
+    assert first < 1.15 * again
 
 
 def test_liveness_answers_while_the_service_gets_ready(start_http: StartHttp) -> None:
