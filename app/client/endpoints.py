@@ -77,7 +77,7 @@ class Endpoints:
 
     def infer(self, inputs: Inputs, target: Target, options: InferOptions) -> Program[Answer]:
         """Answer windows within a budget."""
-        windows, binary = present_arrays(inputs), options.get("binary")
+        windows, binary = present_arrays(inputs, gaps=True), options.get("binary")
         binary = self._binary if binary is None else binary
         if target == Target() and self._model is None:
             return self._infer_by_default(windows, options, binary=binary)

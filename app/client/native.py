@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.client.arrays import Windows
 from app.client.reading import load_json, read
 from app.client.values import Answer
@@ -20,10 +23,17 @@ def encode(windows: Windows, request_id: str | None) -> bytes:
         windows: Those that are there.
         request_id: Comes back in the answer.
     """
-    content: dict[str, Any] = {"inputs": {n: a.tolist() for n, a in windows.items()}}
+    content: dict[str, Any] = {"inputs": {n: _rows(a) for n, a in windows.items()}}
     if request_id is not None:
         content["id"] = request_id
     return to_json(content)
+
+
+def _rows(window: NDArray[np.float32]) -> list[Any]:
+    """Nested lists; a value that was not measured, NaN, is null."""
+    missing = np.isnan(window)
+    rows: list[Any] = (np.where(missing, None, window) if missing.any() else window).tolist()  # type: ignore[call-overload]
+    return rows
 
 
 def to_json(content: object) -> bytes:

@@ -81,6 +81,7 @@ class Client:
         Args:
             inputs: Windows by sensor, ``[time, channels]`` or ``[batch, time, channels]``, in the
                 sensor's own units; None or left out for one that is absent.
+                NaN is a value that was not measured, where the model knows gaps.
             model: Whom to ask.
             version: Of the model; the newest if None.
             options: Budgets and more, see :class:`InferOptions`.

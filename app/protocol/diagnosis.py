@@ -50,10 +50,11 @@ def is_nest_of_numbers(window: object, depth: int = _DEEPEST, *, gaps: bool = Fa
     )
 
 
-def first_odd(value: object, depth: int) -> str:
-    """Name the first thing in nested arrays that is no number, and where it stands."""
+def first_odd(value: object, depth: int, *, gaps: bool = False) -> str:
+    """Name the first thing in nested arrays that is no number, or null, and where it stands."""
+    numbers = int | float | None if gaps else int | float
     for path, leaf in _leaves(value):
-        if isinstance(leaf, bool) or not isinstance(leaf, int | float):
+        if isinstance(leaf, bool) or not isinstance(leaf, numbers):
             return f"{kind(leaf)} at {_place(path)}" if path else kind(leaf)
         if not 1 <= len(path) <= depth:
             return f"a number nested {len(path)} deep at {_place(path)}" if path else kind(leaf)

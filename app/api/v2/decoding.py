@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Container
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ class Decoder:
             body: All of it.
             header_length: Bytes of the JSON in front; None if there is nothing else, 0 if there is
                 no JSON but only the bytes of the one input.
-            spec: The model, which is asked only what a request without JSON leaves open.
+            spec: The model: which inputs know gaps, and what a request without JSON leaves open.
 
         Raises:
             MalformedError: It is not JSON, or not as long as it says.
@@ -55,7 +56,7 @@ class Decoder:
         """
         if header_length is None:
             regular = self._regular.read(body)
-            return regular if regular is not None else _decode(body, memoryview(b""))
+            return regular if regular is not None else _decode(body, memoryview(b""), spec)
         if header_length == 0:
             return _only_bytes(body, spec)
         if header_length > len(body):
@@ -63,7 +64,7 @@ class Decoder:
                 f"{LENGTH_HEADER} is {header_length}, but the body has only {len(body)} bytes"
             )
         # A copy of its own, so that numbers do not start wherever the text happens to end.
-        return _decode(body[:header_length], memoryview(body[header_length:]))
+        return _decode(body[:header_length], memoryview(body[header_length:]), spec)
 
 
 def _only_bytes(body: bytes, spec: ModelSpec) -> InferRequest:
@@ -79,16 +80,17 @@ def _only_bytes(body: bytes, spec: ModelSpec) -> InferRequest:
     return InferRequest(inputs=(from_bytes(only.name, "FP32", shape, body),))
 
 
-def _decode(text: bytes, tail: memoryview) -> InferRequest:
+def _decode(text: bytes, tail: memoryview, spec: ModelSpec) -> InferRequest:
+    gapped = frozenset(modality.name for modality in spec.modalities if modality.gaps)
     try:
         content = load_json(text)
     except MalformedError:
-        _explain_non_finite(text, tail)
+        _explain_non_finite(text, tail, gapped)
         raise
-    return _request(content, tail)
+    return _request(content, tail, gapped)
 
 
-def _request(content: object, tail: memoryview) -> InferRequest:
+def _request(content: object, tail: memoryview, gapped: Container[str]) -> InferRequest:
     inputs = content.get("inputs") if isinstance(content, dict) else None
     if not isinstance(content, dict) or not isinstance(inputs, list):
         came = diagnosis.kind(inputs if isinstance(content, dict) else content)
@@ -99,7 +101,7 @@ def _request(content: object, tail: memoryview) -> InferRequest:
         )
     tensors, start = [], 0
     for item in inputs:
-        tensor, size = _tensor(item, tail[start:])
+        tensor, size = _tensor(item, tail[start:], gapped)
         tensors.append(tensor)
         start += size
     if start != len(tail):
@@ -126,7 +128,7 @@ def request_of(inputs: tuple[Tensor, ...], content: dict[str, Any]) -> InferRequ
     )
 
 
-def _tensor(item: object, tail: memoryview) -> tuple[Tensor, int]:
+def _tensor(item: object, tail: memoryview, gapped: Container[str]) -> tuple[Tensor, int]:
     """Read one input; also return how many bytes of the tail are its own."""
     name = item.get("name") if isinstance(item, dict) else None
     if not isinstance(item, dict) or not isinstance(name, str):
@@ -142,7 +144,7 @@ def _tensor(item: object, tail: memoryview) -> tuple[Tensor, int]:
             name, "data", "in the body: shared memory is not offered", _SHARED_MEMORY
         )
     if "binary_data_size" not in parameters:
-        return _from_json(name, item), 0
+        return _from_json(name, item, gaps=name in gapped), 0
     if "data" in item:
         raise wrong_tensor(name, "data", "left out where there is a binary_data_size", "both")
     size = parameters["binary_data_size"]
@@ -152,14 +154,15 @@ def _tensor(item: object, tail: memoryview) -> tuple[Tensor, int]:
     return from_bytes(name, item.get("datatype"), item.get("shape"), tail[:size]), size
 
 
-def _from_json(name: str, item: dict[str, Any]) -> Tensor:
+def _from_json(name: str, item: dict[str, Any], *, gaps: bool) -> Tensor:
+    """Read numbers; null is NaN, a value that was not measured, where there may be gaps."""
     shape = checked_shape(name, item.get("shape"))
     datatype = checked_datatype(name, item.get("datatype"))
     data = item.get("data")
-    if not diagnosis.is_nest_of_numbers(data, len(shape)):
-        raise wrong_tensor(
-            name, "data", "numbers, flat or nested", diagnosis.first_odd(data, len(shape))
-        )
+    if not diagnosis.is_nest_of_numbers(data, len(shape), gaps=gaps):
+        allowed = "numbers or nulls, flat or nested" if gaps else "numbers, flat or nested"
+        odd = diagnosis.first_odd(data, len(shape), gaps=gaps)
+        raise wrong_tensor(name, "data", allowed, odd)
     try:
         with np.errstate(over="ignore"):
             array = np.array(data, dtype=np.float64)
@@ -231,12 +234,12 @@ def _id(value: object) -> str | None:
     raise WrongFieldError(f"id must be a string, got {diagnosis.kind(value)}", field="id")
 
 
-def _explain_non_finite(text: bytes, tail: memoryview) -> None:
+def _explain_non_finite(text: bytes, tail: memoryview, gapped: Container[str]) -> None:
     """Name the input where a body is no JSON because of a NaN or an infinity."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
         return
-    for tensor in _request(content, tail).inputs:
+    for tensor in _request(content, tail, gapped).inputs:
         if not np.isfinite(tensor.data).all():
             raise wrong_tensor(tensor.name, "data", "finite numbers", "NaN or an infinity")

@@ -36,3 +36,10 @@ def test_what_can_not_be_computed_with_is_refused_by_name(value: object, complai
     with pytest.raises(WrongInputError, match=complaint) as caught:
         present_arrays({"torso": value})  # type: ignore[dict-item]
     assert caught.value.modality == "torso"
+
+
+def test_nan_is_a_value_not_measured_where_gaps_are_allowed() -> None:
+    sent = present_arrays({"torso": [[1.0, np.nan]]}, gaps=True)["torso"]
+    np.testing.assert_array_equal(sent, [[1.0, np.nan]])
+    with pytest.raises(WrongInputError, match="finite float32 numbers, or NaN"):
+        present_arrays({"torso": [[np.inf]]}, gaps=True)

@@ -92,6 +92,21 @@ def test_bytes_are_taken_in_the_order_of_the_inputs() -> None:
     np.testing.assert_array_equal(request.inputs[2].data, 2 * ROWS)
 
 
+def test_null_is_a_value_not_measured_where_there_may_be_gaps() -> None:
+    data: list[Any] = ROWS.ravel().tolist()
+    data[4] = None
+    content: dict[str, Any] = {"inputs": [{**PLAIN, "data": data}]}
+    assert regular(content) is None
+    (tensor,) = Decoder().decode(orjson.dumps(content), None, small_spec(gaps=(0,))).inputs
+    assert np.isnan(tensor.data.ravel()[4])
+    assert np.isfinite(tensor.data).sum() == ROWS.size - 1
+    with pytest.raises(WrongInputError, match=r"numbers, flat or nested, got null at \[4\]"):
+        decode(content)
+    content["inputs"][0]["data"] = [*data[:-1], "x"]
+    with pytest.raises(WrongInputError, match=r"numbers or nulls, flat or nested, got the string"):
+        Decoder().decode(orjson.dumps(content), None, small_spec(gaps=(0,)))
+
+
 def test_a_model_with_one_input_takes_bare_bytes() -> None:
     body = np.arange(8, dtype="<f4").tobytes()
     (tensor,) = Decoder().decode(body, 0, ALONE).inputs
