@@ -195,8 +195,16 @@ def running(
 
 
 def _environment(peer: Peer, place: Place, mark: str) -> dict[str, str]:
-    """Ours without settings of the service, with what the server must know."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("SENTRYFUSE_")}
+    """Ours without settings of the service, with what the server must know.
+
+    Every server may keep what it compiled, as it does where it is installed: else those that are
+    run from their sources would compile them at each start.
+    """
+    inherited = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith("SENTRYFUSE_") and k != "PYTHONDONTWRITEBYTECODE"
+    }
     return {
         **inherited,
         "PYTHONPATH": os.pathsep.join(
