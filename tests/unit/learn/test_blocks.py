@@ -13,8 +13,8 @@ from sentryfuse.learn.nn import (  # noqa: E402
     SentryAttend,
     SharedSentryAttend,
 )
-from sentryfuse.learn.nn.sentry_attend import key_sample  # noqa: E402
 from sentryfuse.learn.nn.running_norm import RunningNorm  # noqa: E402
+from sentryfuse.learn.nn.sentry_attend import key_sample  # noqa: E402
 from sentryfuse.learn.nn.statistics import step_features, summarise  # noqa: E402
 
 PLAIN = ("mean", "deviation", "minimum", "maximum")
