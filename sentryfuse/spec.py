@@ -28,9 +28,12 @@ SPARSE_FORMS = ("shared", "by_head")
 ROUTERS = ("joint", "per_modality", "disjoint")
 
 # What a summary token may say of each channel; ``BackboneSpec.statistics`` says which it does.
-SUMMARIES = ("plain", "rich")
+SUMMARIES = ("plain", "rich", "history")
 _PLAIN = ("mean", "deviation", "minimum", "maximum")
 _RICH = (*_PLAIN, "log_deviation", "slope")
+_HISTORY = ("last", "ever")
+
+_MAY_BE_ZERO = ("steps", "feature_dropout", "feature_limit")
 
 # A step of a long window is described by its mean, and the logarithms of its deviation and of
 # its mean change from sample to sample.
@@ -109,7 +112,8 @@ class BackboneSpec:
     """Give each modality one more token, made of statistics of its window."""
     summary: str = "plain"
     """Which statistics: ``plain`` is mean, deviation, minimum and maximum; ``rich`` adds how the
-    window changes over time."""
+    window changes over time; ``history`` adds to that, where values may be missing, the last one
+    measured and whether there is any."""
     standardise_summary: bool = False
     """Bring the statistics to one scale before they are projected, whatever they are."""
     steps: int = 0
@@ -117,6 +121,9 @@ class BackboneSpec:
     mean, deviation and change in place of its samples; 0 = read samples always."""
     feature_dropout: float = 0.0
     """Share of standardised features of steps and windows that training hides at random."""
+    feature_limit: float = 0.0
+    """Standardised features of steps and windows beyond so many deviations count as so many;
+    0 = no limit."""
     sample_norm: bool = False
     """Standardise each sample of a window by itself before it becomes part of a patch: for windows
     that begin at the same moment of a cycle."""
@@ -134,13 +141,17 @@ class BackboneSpec:
     """Who shares a router and experts in ``fusemoe``: one of ``ROUTERS``."""
 
     def __post_init__(self) -> None:
-        shape = {k: v for k, v in asdict(self).items() if type(v) is int and k != "steps"}
+        shape = {k: v for k, v in asdict(self).items() if type(v) is int and k not in _MAY_BE_ZERO}
         if self.steps < 0:
             raise ConfigError(f"backbone.steps must be at least 0, got {self.steps}")
         _positive("backbone", **shape)
         if not 0 <= self.feature_dropout < 1:
             raise ConfigError(
                 f"backbone.feature_dropout must be in [0, 1), got {self.feature_dropout}"
+            )
+        if not 0 <= self.feature_limit < math.inf:
+            raise ConfigError(
+                f"backbone.feature_limit must be finite and at least 0, got {self.feature_limit}"
             )
         if self.num_heads % self.num_kv_heads:
             raise ConfigError(
@@ -194,11 +205,13 @@ class BackboneSpec:
         if not self.summary_token:
             return ()
         names: tuple[str, ...] = _PLAIN
-        if self.summary == "rich":
+        if self.summary != "plain":
             length, _ = self.sequence(modality)
             names = _RICH if length > 1 else ("mean",)
             if length > 1 and not modality.gaps:
                 names += ("log_change",)
+            if length > 1 and modality.gaps and self.summary == "history":
+                names += _HISTORY
         return (*names, "share") if modality.gaps else names
 
     def encoder_tokens(self, modality: ModalitySpec) -> tuple[int, ...]:

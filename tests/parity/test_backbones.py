@@ -61,6 +61,19 @@ SPECS = {
     "gaps and rich summaries": small_spec(
         ((40, 1), (7, 6), (23, 2), (1, 3)), gaps=(0, 1, 3), summary="rich"
     ),
+    "gaps and a history": small_spec(
+        ((40, 1), (7, 6), (23, 2), (1, 3)), gaps=(0, 1, 3), summary="history", kind="fusemoe"
+    ),
+    "gaps, a history, no feature far from its mean": small_spec(
+        ((40, 1), (7, 6), (23, 2), (1, 3)),
+        gaps=(0, 1, 3),
+        summary="history",
+        standardise_summary=True,
+        feature_limit=0.5,
+    ),
+    "no feature of a step far from its mean": small_spec(
+        ((40, 1), (31, 6)), steps=8, summary="rich", standardise_summary=True, feature_limit=0.5
+    ),
     "gaps, but no summary token": small_spec(gaps=(1,), summary_token=False),
     "a single modality": small_spec(((12, 3),)),
     "wide heads, one fusion layer": small_spec(head_dim=9, fusion_layers=1),

@@ -25,6 +25,9 @@ SPECS = {
         standardise_summary=True,
     ),
     "gaps and rich summaries": small_spec(summary="rich", gaps=(0, 4), kind="flexmoe"),
+    "gaps and a history": small_spec(
+        summary="history", gaps=(0, 4), standardise_summary=True, feature_limit=3.0
+    ),
     "two layers each": small_spec(encoder_layers=2, fusion_layers=2),
     "one expert per token": small_spec(experts_per_token=1),
     "flexmoe": small_spec(kind="flexmoe", experts_per_token=2),

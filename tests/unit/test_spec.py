@@ -40,6 +40,24 @@ def test_sizes_must_be_positive(field: str) -> None:
         BackboneSpec(**{field: 0})
 
 
+@pytest.mark.parametrize("limit", [-1.0, float("inf"), float("nan")])
+def test_a_limit_of_features_is_a_number_of_deviations_or_none(limit: float) -> None:
+    with pytest.raises(ConfigError, match="feature_limit"):
+        BackboneSpec(feature_limit=limit)
+    assert BackboneSpec(feature_limit=0).feature_limit == 0
+
+
+def test_a_history_is_a_rich_summary_where_nothing_is_missing() -> None:
+    rich, history = (BackboneSpec(summary=summary) for summary in ("rich", "history"))
+    whole, gapped, once = (
+        ModalitySpec(name="a", length=length, channels=2, rate_hz=1, gaps=gaps)
+        for length, gaps in ((9, False), (9, True), (1, True))
+    )
+    assert history.statistics(whole) == rich.statistics(whole)
+    assert set(history.statistics(gapped)) - set(rich.statistics(gapped)) == {"last", "ever"}
+    assert history.statistics(once) == rich.statistics(once)
+
+
 @pytest.mark.parametrize("name", ["", "a.b", "../x", "-a", "a" * 65, "a b"])
 def test_a_modality_name_that_could_break_a_path_or_key_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="modality name"):

@@ -74,6 +74,7 @@ class ModalityEncoder(nn.Module):
             step_length=shape.step_length(modality),
             standardise_statistics=shape.standardise_summary,
             feature_dropout=shape.feature_dropout,
+            feature_limit=shape.feature_limit,
             sample_norm=shape.sample_norm,
         )
         self.layers = nn.ModuleList(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,7 @@ class PatchEmbedding(nn.Module):
             rows are the samples themselves.
         feature_dropout: Share of features of steps, and of standardised statistics, that are
             hidden in training.
+        feature_limit: How many deviations from their mean those features can be; 0 = any number.
         sample_norm: Whether each sample is standardised by itself on its way into a patch.
     """
 
@@ -49,15 +51,17 @@ class PatchEmbedding(nn.Module):
         gaps: bool = False,
         step_length: int = 1,
         feature_dropout: float = 0.0,
+        feature_limit: float = 0.0,
         sample_norm: bool = False,
     ) -> None:
         super().__init__()
         self.patch_length, self.step_length = patch_length, step_length
         self.statistics, self.gaps = tuple(statistics), gaps
         self.step_norm = None
+        scale = partial(RunningNorm, dropout=feature_dropout, limit=feature_limit)
         if step_length > 1:
             length, channels = length // step_length, STEP_FEATURES * channels
-            self.step_norm = RunningNorm(channels, dropout=feature_dropout)
+            self.step_norm = scale(channels)
         self.sample_norm = SampleNorm(length=length, channels=channels) if sample_norm else None
         self.num_patches = -(-length // patch_length)
         self.project = nn.Linear(patch_length * channels * (1 + gaps), embed_dim)
@@ -66,7 +70,7 @@ class PatchEmbedding(nn.Module):
             width = len(self.statistics) * channels
             self.summary = nn.Linear(width, embed_dim)
             if standardise_statistics:
-                self.summary_norm = RunningNorm(width, dropout=feature_dropout)
+                self.summary_norm = scale(width)
         tokens = self.num_patches + (self.summary is not None)
         self.position = nn.Parameter(torch.randn(tokens, embed_dim) * 0.02)
 

@@ -19,14 +19,16 @@ class RunningNorm(nn.Module):
     Args:
         width: Features, in the last axis.
         dropout: Share of a sample's features that become their mean in training, everywhere.
+        limit: Features further from their mean than so many deviations are drawn back to there;
+            0 = none is.
     """
 
     mean: Tensor
     variance: Tensor
 
-    def __init__(self, width: int, *, dropout: float = 0.0) -> None:
+    def __init__(self, width: int, *, dropout: float = 0.0, limit: float = 0.0) -> None:
         super().__init__()
-        self.dropout = dropout
+        self.dropout, self.limit = dropout, limit
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("variance", torch.ones(width))
 
@@ -43,6 +45,8 @@ class RunningNorm(nn.Module):
             eps=EPSILON,
         )
         standard = rows.view_as(x)
+        if self.limit:
+            standard = standard.clamp(-self.limit, self.limit)
         if not (self.training and self.dropout):
             return standard
         shape = (len(x), *[1] * (x.ndim - 2), x.shape[-1])

@@ -64,6 +64,14 @@ class _Window:
         time = torch.linspace(-1, 1, self.x.shape[1], dtype=self.x.dtype)
         return self._average(self._centred * time[:, None])
 
+    @cached_property
+    def last(self) -> Tensor:
+        """The last measured value, zero if there is none."""
+        assert self.known is not None
+        # Counted from 1, so that 0 is never; unknown values are zero, wherever they match.
+        moment = torch.arange(1, self.x.shape[1] + 1)[:, None] * self.known
+        return (self.x * (moment == moment.amax(dim=1, keepdim=True))).sum(dim=1)
+
     def extreme(self, largest: bool) -> Tensor:
         """Return the largest or smallest measured value, zero if there is none."""
         find = torch.amax if largest else torch.amin
@@ -93,5 +101,7 @@ _STATISTICS: dict[str, Callable[[_Window], Tensor]] = {
     "log_deviation": lambda w: 0.5 * (w.variance + VARIANCE_FLOOR).log(),
     "slope": lambda w: w.slope,
     "log_change": lambda w: _log_change(w.x, 1),
+    "last": lambda w: w.last,
+    "ever": lambda w: (w.share > 0).to(w.x.dtype),
     "share": lambda w: w.share,
 }

@@ -32,6 +32,9 @@ class StandardisingEmbedding:
     """Mean and scale of each sample, ``[length, channels]``; None if they are not told apart."""
     patch_weight: Array
     """``[patch inputs, embed_dim]``"""
+    summary_norm: Linear | None
+    """What brings statistics to one scale, as a diagonal in the order of ``summary_weight``; None
+    if that is not to be done or was folded into the weight."""
     summary_weight: Array | None
     """``[columns * statistics, embed_dim]``; None if the model has no summary tokens."""
     position: Array
@@ -51,13 +54,16 @@ class StandardisingEmbedding:
         project = Linear.read(weights, f"{name}.project")
         position[: shape.num_patches(modality)] += project.bias
         _, columns = shape.sequence(modality)
-        summary_weight = None
+        summary_norm = summary_weight = None
         if shape.summary_token:
             summary = Linear.read(weights, f"{name}.summary")
             if shape.standardise_summary:
                 norm = _running_norm(weights, f"{name}.summary_norm")
-                bias = summary.bias + summary.weight @ norm.bias
-                summary = Linear(summary.weight * norm.weight, bias)
+                if shape.feature_limit:
+                    summary_norm = _by_column(norm, columns)
+                else:
+                    bias = summary.bias + summary.weight @ norm.bias
+                    summary = Linear(summary.weight * norm.weight, bias)
             position[-1] += summary.bias
             by_column = summary.weight.reshape(shape.embed_dim, -1, columns).transpose(2, 1, 0)
             summary_weight = by_column.reshape(-1, shape.embed_dim)
@@ -69,6 +75,7 @@ class StandardisingEmbedding:
             step_norm=_running_norm(weights, f"{name}.step_norm") if steps else None,
             sample_norm=_sample_norm(weights, name) if shape.sample_norm else None,
             patch_weight=project.weight.T,
+            summary_norm=summary_norm,
             summary_weight=summary_weight,
             position=position,
         )
@@ -94,6 +101,8 @@ class StandardisingEmbedding:
             statistics = WindowStatistics(graph, turned, known, length=length)
             values = statistics.write(self.shape.statistics(self.modality))
             row = graph.reshape(values, -1, 1, len(self.summary_weight))
+            if self.summary_norm is not None:
+                row = self._scaled(graph, row, self.summary_norm.weight, self.summary_norm.bias)
             summary = graph.node("MatMul", row, graph.constant(self.summary_weight))
             tokens = graph.node("Concat", tokens, summary, axis=1)
         return graph.node("Add", tokens, graph.constant(self.position))
@@ -118,8 +127,17 @@ class StandardisingEmbedding:
             channels=self.modality.channels,
             step_length=self.shape.step_length(self.modality),
         )
-        scaled = graph.node("Mul", features, graph.constant(norm.weight[:, None]))
-        return graph.node("Add", scaled, graph.constant(norm.bias[:, None]))
+        return self._scaled(graph, features, norm.weight[:, None], norm.bias[:, None])
+
+    def _scaled(self, graph: GraphWriter, features: str, weight: Array, bias: Array) -> str:
+        """Bring features to one scale, and none too far from its mean."""
+        product = graph.node("Mul", features, graph.constant(weight))
+        scaled = graph.node("Add", product, graph.constant(bias))
+        limit = self.shape.feature_limit
+        if not limit:
+            return scaled
+        low, high = (graph.constant(np.full(1, end)) for end in (-limit, limit))
+        return graph.node("Min", graph.node("Max", scaled, low), high)
 
     def _patches(self, graph: GraphWriter, x: str) -> str:
         """Turn ``[batch, rows, columns]`` into ``[batch, patches, patch_length * columns]``."""
@@ -138,6 +156,11 @@ def _running_norm(weights: Weights, name: str) -> Linear:
     """Read the affine map of a norm; its weight is a diagonal ``[width]``."""
     scale = (weights[f"{name}.variance"].astype(np.float64) + _EPSILON) ** -0.5
     return Linear(scale, -weights[f"{name}.mean"] * scale)
+
+
+def _by_column(norm: Linear, columns: int) -> Linear:
+    """Reorder a diagonal from statistic by statistic to column by column."""
+    return Linear(*(x.reshape(-1, columns).T.ravel() for x in (norm.weight, norm.bias)))
 
 
 def _sample_norm(weights: Weights, embedding: str) -> tuple[Array, Array]:

@@ -86,6 +86,22 @@ class WindowStatistics:
         return _log_change(self._graph, self._window, self._length, 2)
 
     @cached_property
+    def _last(self) -> str:
+        assert self._known is not None
+        graph = self._graph
+        # Counted from 1, so that 0 is never; unknown values are zero, wherever they match.
+        moments = graph.constant(np.arange(1.0, self._length + 1))
+        moment = graph.node("Mul", self._known, moments)
+        latest = graph.node("Equal", moment, self._over_time("ReduceMax", moment))
+        of_latest = graph.node("Where", latest, self._window, graph.constant(np.zeros(1)))
+        return self._over_time("ReduceSum", of_latest)
+
+    @cached_property
+    def _ever(self) -> str:
+        assert self._known is not None
+        return self._over_time("ReduceMax", self._known)
+
+    @cached_property
     def _share(self) -> str:
         assert self._known is not None
         return self._over_time("ReduceMean", self._known)

@@ -13,6 +13,7 @@ from sentryfuse.learn.nn import (  # noqa: E402
     SentryAttend,
     SharedSentryAttend,
 )
+from sentryfuse.learn.nn.running_norm import RunningNorm  # noqa: E402
 from sentryfuse.learn.nn.sentry_attend import key_sample  # noqa: E402
 from sentryfuse.learn.nn.statistics import step_features, summarise  # noqa: E402
 
@@ -194,6 +195,15 @@ def test_statistics_are_those_of_the_measured_values() -> None:
     torch.testing.assert_close(nothing, torch.tensor([[0.0, 1e-3, 0.0, 0.0, 0.0]]))
 
 
+def test_a_history_is_the_last_measured_value_and_whether_there_is_any() -> None:
+    x = torch.tensor([[[1.0, 2.0, 0.0], [0.0, 0.0, 0.0], [3.0, -1.0, 0.0], [0.0, 5.0, 0.0]]])
+    known = torch.tensor([[[True, True, False], [False] * 3, [True, True, False], [False] * 3]])
+    known[0, 3, 1] = True
+    torch.testing.assert_close(
+        summarise(x, known, ("last", "ever")), torch.tensor([[3.0, 5.0, 0.0, 1.0, 1.0, 0.0]])
+    )
+
+
 def test_a_value_that_is_the_mean_differs_from_one_not_measured() -> None:
     embed = PatchEmbedding(length=2, channels=1, patch_length=2, embed_dim=4, gaps=True)
     measured, missing = torch.tensor([[[1.0], [0.0]], [[1.0], [torch.nan]]]).split(1)
@@ -220,6 +230,12 @@ def test_steps_come_to_one_scale_in_training_and_keep_it() -> None:
     features = norm(step_features(x, 4))
     torch.testing.assert_close(features.mean(dim=(0, 1)), torch.zeros(3), atol=1e-2, rtol=0)
     torch.testing.assert_close(features.std(dim=(0, 1))[1:], torch.ones(2), atol=1e-2, rtol=0)
+
+
+def test_a_feature_counts_as_no_further_from_its_mean_than_the_limit() -> None:
+    norm = RunningNorm(2, limit=3.0).eval()
+    x = torch.tensor([[0.5, 40.0], [-40.0, -1.0]])
+    torch.testing.assert_close(norm(x), torch.tensor([[0.5, 3.0], [-3.0, -1.0]]), rtol=1e-4, atol=0)
 
 
 @pytest.mark.parametrize(("time", "merged"), [(6, 3), (7, 4), (1, 1)])
