@@ -9,6 +9,7 @@ _PRICE_WINDOW_S = 2.0
 _LEAST_BUSY_CORES = 0.05
 # So many CPU seconds at a new price move the price half way to it.
 _PRICE_CPU_S = 2.0
+_SHORTEST_S = 1e-9  # of a window; less is a clock's rounding, and power over it is none
 _FILTER_S = 1.0
 # What the meter has not shown after about so long, it never will.
 _WRITE_OFF_S = 60.0
@@ -106,7 +107,7 @@ class EnergyAccounts:
         """
         _checked("idle_power_w", idle_power_w)
         gained_j, elapsed_s = total_energy_j - self._meter_j, now_s - self._now_s
-        if not (0 < gained_j < math.inf and elapsed_s > 0):
+        if not (0 < gained_j < math.inf and elapsed_s >= _SHORTEST_S):
             return
         active_j = max(gained_j - idle_power_w * elapsed_s, 0.0)
         self._price(active_j, max(cpu_s - self._cpu_s, 0.0), elapsed_s)

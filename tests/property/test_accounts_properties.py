@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.scheduling.accounts import EnergyAccounts
@@ -22,6 +22,7 @@ BOOKS = ("total_j", "idle_j", "requests_j", "overhead_j", "charged_j", "written_
 
 
 @given(ticks=ticks, price=st.floats(0, 20))
+@example(ticks=[(2.2e-308, 1.0, 0.0, 0.0, [])], price=1.0)
 def test_the_books_add_up_and_only_grow_whatever_meter_and_requests_do(
     ticks: list[tuple], price: float
 ) -> None:
