@@ -93,17 +93,16 @@ def _lacking(
     known: HostProfile | None, builder: VariantBuilder, permilles: tuple[int, ...]
 ) -> tuple[int, ...]:
     """Which ratios are to be measured, ascending."""
-    ends = (permilles[0], permilles[-1])
+    three = tuple(sorted({permilles[0], permilles[len(permilles) // 2], permilles[-1]}))
     if known is None:
-        return tuple(sorted({*ends, permilles[len(permilles) // 2]}))
+        return three
     everything = builder.bundle.spec.full_presence
-
-    def spanned(permille: int) -> bool:
-        mask = builder.mask(everything, permille / 1000)
-        flops = builder.inventory.cost(everything, mask.keep).flops
-        return known.spans(flops, len(everything))
-
-    return tuple(p for p in sorted(set(ends)) if not spanned(p))
+    masks = {p: builder.mask(everything, p / 1000) for p in three}
+    flops = {p: builder.inventory.cost(everything, mask.keep).flops for p, mask in masks.items()}
+    if all(known.spans(flops[p], len(everything)) for p in three):
+        return ()
+    measured = {s.flops for s in known.samples if s.modalities == len(everything)}
+    return tuple(p for p in three if flops[p] not in measured)
 
 
 def _read(path: Path, key: ProfileKey) -> HostProfile | None:

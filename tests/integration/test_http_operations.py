@@ -7,7 +7,6 @@ import signal
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
 import pytest
@@ -21,35 +20,9 @@ def listens(host: str, port: int) -> bool:
         return probe.connect_ex((host, port)) == 0
 
 
-def own_memory_bytes(service: HttpService) -> int:
-    """What no file is behind."""
-    rollup = Path(f"/proc/{service.process.pid}/smaps_rollup").read_text()
-    (line,) = (line for line in rollup.splitlines() if line.startswith("Anonymous:"))
-    return 1024 * int(line.split()[1])
-
-
 @pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/healthz"])
 def test_a_ready_service_says_so(service: HttpService, path: str) -> None:
     assert service.client.get(path).status_code == 200
-
-
-@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="Linux tells memory there")
-def test_the_first_start_on_a_host_holds_about_as_much_memory_as_the_next(
-    start_http: StartHttp, tmp_path: Path
-) -> None:
-    settings = {
-        "models": Path(__file__).parents[2] / "models",
-        "load_models": "dsads-maestro",
-        "profiles": tmp_path / "profiles",
-        "ratios": 0,
-        "cores": 2,
-    }
-    first = start_http(**settings)
-    assert len(list((tmp_path / "profiles").iterdir())) == 1
-    again = start_http(**settings)
-    time.sleep(1)  # for threads that have ended to be gone
-    # Mostly as much; with heaps of threads that stay, half as much again and more.
-    assert own_memory_bytes(first) < 1.35 * own_memory_bytes(again)
 
 
 def test_liveness_answers_while_the_service_gets_ready(start_http: StartHttp) -> None:

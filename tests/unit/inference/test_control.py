@@ -6,12 +6,15 @@ import asyncio
 import gc
 import weakref
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Thread, current_thread
+from typing import Any
 
 import pytest
 
 from app.errors import UnknownModelError, UnusableModelError
+from app.inference import loader, profiles
 from app.inference.registry import VariantRegistry
 from sentryfuse.errors import BundleError, ConfigError
 from sentryfuse.presence import Presence
@@ -42,6 +45,30 @@ def test_the_newest_version_of_each_model_is_served_from_the_start(tmp_path: Pat
         assert (await r.states())["a", "1"] == ("UNAVAILABLE", "not loaded")
 
     play(Repository(tmp_path), scenario)
+
+
+def test_threads_that_measure_and_rehearse_end_and_their_heaps_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: set[Thread] = set()
+
+    def noting(work: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*what: Any, **how: Any) -> Any:
+            used.add(current_thread())
+            return work(*what, **how)
+
+        return noted
+
+    for module, name in ((profiles, "profile_host"), (loader, "rehearse")):
+        monkeypatch.setattr(module, name, noting(getattr(module, name)))
+
+    async def scenario(r: Repository) -> None:
+        r.store("a", "1")
+        await started(r)
+        assert len(used) >= 2
+        assert not any(thread.is_alive() for thread in used)
+
+    play(Repository(tmp_path, abreast=2), scenario)
 
 
 def test_several_versions_are_served_side_by_side_if_that_is_set(tmp_path: Path) -> None:

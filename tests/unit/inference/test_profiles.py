@@ -103,13 +103,21 @@ def test_what_was_measured_beside_requests_is_measured_again_at_the_next_start(
     assert len(measured) == 2
 
 
+def test_a_profile_that_spans_the_ladder_is_enough(
+    tmp_path: Path, measured: list[tuple[int, ...]]
+) -> None:
+    obtain(tmp_path)
+    obtain(tmp_path, permilles=(250, 650))
+    assert len(measured) == 1
+
+
 @pytest.mark.parametrize("first", [(0,), (0, 250), (900,), (500,)])
 def test_a_profile_of_other_ratios_is_completed_and_kept(
     tmp_path: Path, measured: list[tuple[int, ...]], first: tuple[int, ...]
 ) -> None:
     before = obtain(tmp_path, permilles=first)
     after = obtain(tmp_path)
-    assert measured[1:] == [tuple(p for p in (0, 900) if p not in first)]
+    assert measured[1:] == [tuple(p for p in (0, 500, 900) if p not in first)]
     assert after.samples[: len(before.samples)] == before.samples
     assert obtain(tmp_path) == after
     assert obtain(tmp_path, permilles=first) == after
