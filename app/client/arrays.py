@@ -30,8 +30,9 @@ def present_arrays(inputs: Inputs, *, gaps: bool = False) -> dict[str, NDArray[n
     Raises:
         WrongInputError: Values are not numbers, or not finite.
     """
-    present = {name: value for name, value in inputs.items() if value is not None}
-    return {name: _floats(name, value, gaps=gaps) for name, value in present.items()}
+    return {
+        name: _floats(name, value, gaps=gaps) for name, value in inputs.items() if value is not None
+    }
 
 
 def _floats(name: str, value: ArrayLike, *, gaps: bool) -> NDArray[np.float32]:

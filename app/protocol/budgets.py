@@ -89,8 +89,8 @@ class BudgetRequest:
     @property
     def applied(self) -> str:
         """Which preferences were heard, as ``Preference-Applied`` says it; empty for none."""
-        handling = () if self.handling is None else (f"handling={self.handling}",)
-        return ", ".join((*handling, *(("return=minimal",) if self.minimal else ())))
+        handling = self.handling and f"handling={self.handling}"
+        return ", ".join(filter(None, (handling, "return=minimal" if self.minimal else None)))
 
 
 def parse_budget(headers: RawHeaders) -> BudgetRequest:

@@ -117,7 +117,7 @@ def test_plan_and_receipt_come_back_as_parameters(triton: TritonWay) -> None:
     assert json.loads(parameters["plan"])["variant"] == "1f-000"
 
 
-def test_they_do_not_where_an_answer_is_to_be_minimal(triton: TritonWay) -> None:
+def test_a_minimal_answer_has_the_outputs_and_no_parameters(triton: TritonWay) -> None:
     whole = triton.infer(*triton.inputs())
     answer = triton.infer(*triton.inputs(), headers={"prefer": "return=minimal"})
     assert answer.parameters == {}

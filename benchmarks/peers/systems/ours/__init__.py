@@ -40,8 +40,8 @@ def _dense(place: Place) -> dict[str, str]:
     return _environment(place) | _DENSE
 
 
-def _binary(windows: Windows) -> bytes:
-    return v2_binary(_PATH, windows, "probabilities", **_MINIMAL)
+def _binary(windows: Windows, **headers: str) -> bytes:
+    return v2_binary(_PATH, windows, "probabilities", **_MINIMAL, **headers)
 
 
 def _json(windows: Windows) -> bytes:
@@ -49,26 +49,12 @@ def _json(windows: Windows) -> bytes:
 
 
 def _hurried(windows: Windows) -> bytes:
-    return v2_binary(
-        _PATH,
-        windows,
-        "probabilities",
-        X_Latency_Budget_Ms=str(BUDGET_MS),
-        X_Accuracy_Floor=str(FLOOR),
-        **_MINIMAL,
-    )
+    return _binary(windows, X_Latency_Budget_Ms=str(BUDGET_MS), X_Accuracy_Floor=str(FLOOR))
 
 
 def _frugal(windows: Windows) -> bytes:
     # Nothing fits such an energy budget, so what the floor allows is taken at its cheapest.
-    return v2_binary(
-        _PATH,
-        windows,
-        "probabilities",
-        X_Energy_Budget_mJ="0.001",
-        X_Accuracy_Floor=str(FLOOR),
-        **_MINIMAL,
-    )
+    return _binary(windows, X_Energy_Budget_mJ="0.001", X_Accuracy_Floor=str(FLOOR))
 
 
 def _most_probable(headers: Mapping[str, str], body: bytes) -> NDArray[np.float32]:
