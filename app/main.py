@@ -9,9 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.metadata import version
 
-from fastapi import FastAPI
-
-from app.api.routes import Companion, Parts, web_app
+from app.api.parts import Companion, Parts
+from app.api.web import WebApp, web_app
 from app.inference.catalogue import Catalogue
 from app.inference.control import ModelControl
 from app.inference.departures import Departures
@@ -50,7 +49,7 @@ _DEPARTURE_S = 60.0  # how long a request may hold a model that is served no mor
 
 def create_app(
     settings: Settings | None = None, policy: Policy | None = None, crew: Crew | None = None
-) -> FastAPI:
+) -> WebApp:
     """Build the service.
 
     Args:

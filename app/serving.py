@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import uvicorn
 
-from app.api.routes import Companion
 from app.main import create_app
 from app.peers import Crew
 from app.running.drain import DrainingServer
@@ -82,12 +81,13 @@ def build(
         ConfigError: A setting makes no sense.
         BundleError: A bundle is missing, damaged or foreign.
     """
-    app = create_app(settings, policy, crew)
+    web = create_app(settings, policy, crew)
+    parts = web.parts
     config = uvicorn.Config(
-        cast(Any, app.middleware_stack),  # what the framework does before it is of no use to us
+        cast(Any, web.asgi),
         host=settings.host,
         port=settings.port,
-        http=open_wire(settings, app.state),
+        http=open_wire(web),
         ws=cast(type[asyncio.Protocol], _stream_protocol),
         ws_max_size=settings.stream_message_bytes,
         ws_ping_interval=_PING_S,
@@ -101,14 +101,12 @@ def build(
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_TASKS_S,
     )
-    lifecycle: Lifecycle = app.state.lifecycle
-    rpc: Companion | None = app.state.rpc
     server = DrainingServer(
         config,
-        drain=lifecycle.drain,
+        drain=parts.lifecycle.drain,
         drain_s=settings.drain_s,
         grace_s=settings.grace_s,
-        stop_beside=rpc.stop if rpc is not None else None,
+        stop_beside=parts.rpc.stop if parts.rpc is not None else None,
         shares_listener=crew is not None,
     )
-    return server, lifecycle
+    return server, parts.lifecycle

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.running.lifecycle import Lifecycle
 from app.service import InferenceService
+
+Answer = Callable[[], Awaitable[Response]]
+"""Answers a GET that says nothing but its path."""
 
 
 def _json(content: dict[str, Any], status: int = 200) -> Response:
@@ -30,19 +33,15 @@ class HealthApi:
         self._service = service
         self._version = version
 
-    def router(self) -> APIRouter:
-        """The routes."""
-        router = APIRouter(tags=["health"])
-        add = router.add_api_route
-        stuck: dict[int | str, dict[str, Any]] = {503: {"description": "Only a restart helps"}}
-        not_ready: dict[int | str, dict[str, Any]] = {
-            503: {"description": "Not ready: starting, draining or failed"}
+    @property
+    def answers(self) -> Mapping[str, Answer]:
+        """What is answered at which path."""
+        return {
+            "/health/live": self.live,
+            "/healthz": self.live,
+            "/health/ready": self.ready,
+            "/health": self.health,
         }
-        add("/health/live", self.live, summary="Is the process alive?", responses=stuck)
-        add("/healthz", self.live, summary="Is the process alive? (alias)", responses=stuck)
-        add("/health/ready", self.ready, summary="Send requests here?", responses=not_ready)
-        add("/health", self.health, summary="Everything at a glance", responses=not_ready)
-        return router
 
     async def live(self) -> Response:
         """Say whether the event loop and every inference move, or what only a restart cures."""

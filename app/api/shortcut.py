@@ -23,14 +23,10 @@ class InferShortcut:
         app: The rest of the app.
         endpoints: Each answers a path: fixed, ``/…/models/{model}/infer``, or
             ``/…/models/{model}/versions/{version}/infer``.
-        owner: The framework's application, which the rest of the app looks for in its scope.
     """
 
-    def __init__(
-        self, app: ASGIApp, endpoints: Iterable[InferEndpoint], *, owner: object = None
-    ) -> None:
+    def __init__(self, app: ASGIApp, endpoints: Iterable[InferEndpoint]) -> None:
         self._app = app
-        self._owner = owner
         by_path = {endpoint.path: endpoint for endpoint in endpoints}
         self._named = {path: endpoint for path, endpoint in by_path.items() if "{" in path}
         self._fixed = {path: by_path[path] for path in by_path.keys() - self._named.keys()}
@@ -39,7 +35,6 @@ class InferShortcut:
         """Serve one request."""
         endpoint = self.endpoint(scope)
         if endpoint is None:
-            scope["app"] = self._owner
             await self._app(scope, receive, send)
             return
         scope["endpoint"] = endpoint

@@ -116,7 +116,7 @@ class World:
         self._client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app=self._app), base_url="http://here"
         )
-        self._life = self._app.router.lifespan_context(self._app)
+        self._life = self._app.lifespan(self._app)
         self._runner.run(self._begin())
 
     def store(self, name: str, version: str, seed: int) -> str:
@@ -143,9 +143,9 @@ class World:
 
     async def _begin(self) -> None:
         await self._life.__aenter__()
-        while self._app.state.lifecycle.phase == "starting":
+        while self._app.parts.lifecycle.phase == "starting":
             await asyncio.sleep(0.001)
-        assert self._app.state.lifecycle.ready
+        assert self._app.parts.lifecycle.ready
 
 
 class RepositoryMachine(RuleBasedStateMachine):

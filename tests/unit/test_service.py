@@ -16,8 +16,7 @@ from tests.bundles import random_bundle
 def service_of(folder: Path) -> InferenceService:
     write_bundle(random_bundle(), folder / "models" / "toy" / "1")
     settings = Settings(models=folder / "models", profiles=folder / "profiles", cores=1)
-    service: InferenceService = create_app(settings).state.service
-    return service
+    return create_app(settings).parts.service
 
 
 def test_an_overhead_that_keeps_an_idle_machine_from_reading_fades(tmp_path: Path) -> None:

@@ -1,15 +1,15 @@
-"""Health and metadata in the Open Inference Protocol."""
+"""Metadata in the Open Inference Protocol, and the routes of all under /v2 that only reads."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Any
 
-import orjson
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.api.v2 import schemas
+from app.api.v2.health import OpenHealthApi, answer
 from app.protocol.metadata import EXTENSIONS, SERVER_NAME, model_metadata
 from app.running.lifecycle import Lifecycle
 from app.service import InferenceService
@@ -22,12 +22,20 @@ class OpenMetadataApi:
         lifecycle: Knows the phase of the service.
         service: What is described.
         version: Of the service.
+        health: Its probes.
     """
 
-    def __init__(self, lifecycle: Lifecycle, service: InferenceService, version: str) -> None:
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        service: InferenceService,
+        version: str,
+        health: OpenHealthApi,
+    ) -> None:
         self._lifecycle = lifecycle
         self._service = service
         self._version = version
+        self._health = health
 
     def router(self) -> APIRouter:
         """The routes."""
@@ -40,13 +48,13 @@ class OpenMetadataApi:
         add("", self.server, response_model=schemas.ServerMetadata)
         add(
             "/health/live",
-            self.live,
+            self._health.live,
             response_model=schemas.ServerLive,
             responses={503: {"description": "Only a restart helps", "model": schemas.ServerLive}},
         )
         add(
             "/health/ready",
-            self.ready,
+            self._health.ready,
             response_model=schemas.ServerReady,
             responses={503: {"description": "Not yet, or no more", "model": schemas.ServerReady}},
         )
@@ -66,14 +74,6 @@ class OpenMetadataApi:
     async def server(self) -> dict[str, Any]:
         """Say what this server is."""
         return {"name": SERVER_NAME, "version": self._version, "extensions": EXTENSIONS}
-
-    async def live(self) -> Response:
-        """Say whether the process is alive."""
-        return _answer({"live": not self._lifecycle.ailments}, good=not self._lifecycle.ailments)
-
-    async def ready(self) -> Response:
-        """Say whether requests should be sent here."""
-        return _answer({"ready": self._lifecycle.ready}, good=self._lifecycle.ready)
 
     async def model(self, model: str) -> dict[str, Any]:
         """Say what a model takes and answers, and in which versions there is one."""
@@ -98,10 +98,4 @@ class OpenMetadataApi:
 
     def _model_ready(self, name: str, version: str | None) -> Response:
         ready = self._service.model(name, version).warm and self._lifecycle.phase != "draining"
-        return _answer({"name": name, "ready": ready}, good=ready)
-
-
-def _answer(content: dict[str, Any], *, good: bool) -> Response:
-    headers = {} if good else {"Retry-After": "1"}
-    status = 200 if good else 503
-    return Response(orjson.dumps(content), status, headers, "application/json")
+        return answer({"name": name, "ready": ready}, good=ready)

@@ -31,7 +31,7 @@ def exposed() -> Families:
     streams.windows("answered")
     metrics: Metrics = create_app(
         Settings(redis_url="redis://127.0.0.1:1/0", power_cap_w=100)
-    ).state.metrics
+    ).parts.service.metrics
     for counter in (metrics.auth_refused, metrics.keys_read, metrics.model_loads):
         counter.labels("any").inc()
     metrics.connections_closed.labels("any").inc()

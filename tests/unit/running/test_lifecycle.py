@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from app.main import create_app
-from app.running.lifecycle import Lifecycle
 from app.settings import Settings
 from sentryfuse.bundle import write_bundle
 from tests.bundles import random_bundle, small_spec
@@ -31,7 +30,7 @@ def how_it_starts(folder: Path) -> str:
     app = create_app(
         Settings(models=folder / "models", profiles=folder / "profiles", cores=2, warm_missing=0)
     )
-    lifecycle: Lifecycle = app.state.lifecycle
+    lifecycle = app.parts.lifecycle
 
     async def play() -> str:
         await lifecycle.start()
