@@ -106,7 +106,7 @@ def smooth(rows: Rows, *, worth_windows: float = WORTH_WINDOWS) -> dict[int, tup
     typical = _typical_rows(measured, size)
     pooled = measured.copy()
     if np.isfinite(worth_windows):
-        for count in np.unique(size):
+        for count in sorted({*size.tolist()}):
             peers = size == count
             own = _own_weight(measured[peers], worth_windows)
             pooled[peers] = typical[peers] + own * (measured[peers] - typical[peers])

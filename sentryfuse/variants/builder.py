@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Protocol
 
 import numpy as np
 
@@ -15,22 +14,11 @@ from sentryfuse.pruning import Mask, permille, select_units
 from sentryfuse.units import Inventory
 from sentryfuse.variants.card import write_card
 from sentryfuse.variants.engine import Engine, providers_of
+from sentryfuse.variants.graphs import GRAPH_FAMILIES
 from sentryfuse.variants.variant import Variant, open_session
 from sentryfuse.variants.weights import check_weights
 
 logger = logging.getLogger(__name__)
-
-
-class GraphFamily(Protocol):
-    """Writes the graphs of one bundle's backbone."""
-
-    def write(self, mask: Mask) -> bytes:
-        """Return the serialised graph of the model that a mask leaves."""
-        ...
-
-    def size(self, mask: Mask) -> int:
-        """Return the size of that graph in bytes."""
-        ...
 
 
 class VariantBuilder:
@@ -60,7 +48,7 @@ class VariantBuilder:
                 f"gate scores {self._gate.num_units} units, "
                 f"the model has {self.inventory.num_units}"
             )
-        self._graphs = _graph_family(bundle, self.inventory)
+        self._graphs = GRAPH_FAMILIES[bundle.spec.backbone.kind](bundle, self.inventory)
         self._threads = threads
         self._dense_bytes: dict[Presence, int] = {}
 
@@ -139,11 +127,3 @@ class VariantBuilder:
             needed = self.inventory.tokens(layer, mask.presence) > 0
             if needed and not mask.keep[layer.units].any():
                 raise MaskMismatchError(f"mask leaves no unit in layer {layer.name}")
-
-
-def _graph_family(bundle: Bundle, inventory: Inventory) -> GraphFamily:
-    # Imported here since it needs onnx, which costs start-up time and memory: those who only
-    # look at cards go without.
-    from sentryfuse.variants.graphs import GRAPH_FAMILIES
-
-    return GRAPH_FAMILIES[bundle.spec.backbone.kind](bundle, inventory)

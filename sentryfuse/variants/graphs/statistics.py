@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
-import onnx
 
+from sentryfuse.variants.graphs.onnx_message import DataType
 from sentryfuse.variants.graphs.writer import GraphWriter
 
 # As in the twin.
@@ -129,7 +129,7 @@ class WindowStatistics:
             return self._over_time(op, self._window)
         graph = self._graph
         known, any_known = (
-            graph.node("Cast", x, to=onnx.TensorProto.BOOL) for x in (self._known, self._share)
+            graph.node("Cast", x, to=DataType.BOOL) for x in (self._known, self._share)
         )
         candidates = graph.node("Where", known, self._window, graph.constant(np.full(1, never)))
         extreme = self._over_time(op, candidates)

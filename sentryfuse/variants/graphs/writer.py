@@ -1,28 +1,32 @@
-"""Write an ONNX graph: name the tensors, collect nodes and constants, serialise.
-
-Weights are most of a graph, so they go past protobuf, which would copy them five times: a
-message is its fields one behind the other, each with its number and length, and the fields of
-a repeated one may stand anywhere (protobuf.dev, Encoding).
-"""
+"""Write an ONNX graph: name the tensors, collect nodes and constants, serialise."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import helper
 
+from sentryfuse.variants.graphs import onnx_message
 from sentryfuse.variants.graphs.linear import Array, Linear
+from sentryfuse.variants.graphs.onnx_message import Attribute, DataType
 
 OPSET = 23
 # The intermediate representation that came with opset 23; older engines refuse newer ones.
 IR_VERSION = 11
-_LENGTH_DELIMITED = 2  # protobuf's wire type of strings, bytes and messages
+_NAME = "sentryfuse"
 
-Attribute = int | float | str | Sequence[int]
 Part = bytes | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    op: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: list[str]
+    attributes: dict[str, Attribute]
 
 
 class GraphWriter:
@@ -32,31 +36,31 @@ class GraphWriter:
     """
 
     def __init__(self) -> None:
-        self._inputs: list[onnx.ValueInfoProto] = []
-        self._nodes: list[onnx.NodeProto] = []
+        self._inputs: list[bytes] = []
+        self._nodes: list[_Node] = []
         self._constants: list[Part] = []
         self._num_constants = 0
         self._integers: dict[tuple[int, ...], str] = {}
 
     def input(self, name: str, shape: Sequence[int]) -> str:
         """Declare a float32 input ``[batch, *shape]``; the batch is free."""
-        self._inputs.append(self._value(name, shape))
+        self._inputs.append(onnx_message.value_info(name, ("batch", *shape)))
         return name
 
     def constant(self, values: Array) -> str:
         """Store float32 values in the graph."""
-        return self._store(np.ascontiguousarray(values, dtype="<f4"), onnx.TensorProto.FLOAT)
+        return self._store(np.ascontiguousarray(values, dtype="<f4"), DataType.FLOAT)
 
     def integers(self, *values: int) -> str:
         """Store a vector of int64, once however often it is asked for."""
         if values not in self._integers:
             array = np.array(values, dtype="<i8")
-            self._integers[values] = self._store(array, onnx.TensorProto.INT64)
+            self._integers[values] = self._store(array, DataType.INT64)
         return self._integers[values]
 
     def integer(self, value: int) -> str:
         """Store one int64 as a scalar, which a vector of one is not."""
-        return self._store(np.array(value, dtype="<i8"), onnx.TensorProto.INT64)
+        return self._store(np.array(value, dtype="<i8"), DataType.INT64)
 
     def node(self, op: str, *inputs: str, **attributes: Attribute) -> str:
         """Add an operation with one output and return the output's name."""
@@ -66,10 +70,7 @@ class GraphWriter:
         """Add one operation with several outputs and return their names."""
         number = len(self._nodes)
         names = [f"{op}.{number}.{i}" for i in range(outputs)]
-        node = onnx.NodeProto(op_type=op, name=f"{op}.{number}", input=inputs, output=names)
-        for name, value in attributes.items():
-            node.attribute.append(helper.make_attribute(name, value))
-        self._nodes.append(node)
+        self._nodes.append(_Node(op, f"{op}.{number}", inputs, [*names], attributes))
         return names
 
     def reshape(self, x: str, *shape: int) -> str:
@@ -89,46 +90,25 @@ class GraphWriter:
             name: Name it is given out under.
             shape: Its shape after the batch.
         """
-        producer = next(n for n in reversed(self._nodes) if output in n.output)
-        producer.output[:] = [name if o == output else o for o in producer.output]
-        graph = onnx.GraphProto(
-            name="sentryfuse",
-            input=self._inputs,
-            node=self._nodes,
-            output=[self._value(name, shape)],
-        )
-        model = onnx.ModelProto(
+        producer = next(n for n in reversed(self._nodes) if output in n.outputs)
+        producer.outputs[:] = [name if o == output else o for o in producer.outputs]
+        nodes = [
+            onnx_message.node(n.op, n.name, n.inputs, n.outputs, n.attributes) for n in self._nodes
+        ]
+        given = onnx_message.value_info(name, ("batch", *shape))
+        parts = [onnx_message.graph(_NAME, nodes, self._inputs, given), *self._constants]
+        head = onnx_message.model_head(
             ir_version=IR_VERSION,
-            producer_name="sentryfuse",
-            opset_import=[onnx.OperatorSetIdProto(domain="", version=OPSET)],
+            opset=OPSET,
+            producer=_NAME,
+            graph_bytes=sum(map(len, parts)),
         )
-        parts = [graph.SerializeToString(), *self._constants]
-        head = _head(onnx.ModelProto.GRAPH_FIELD_NUMBER, sum(map(len, parts)))
-        return [model.SerializeToString(), head, *parts]
+        return [head, *parts]
 
-    def _value(self, name: str, shape: Sequence[int]) -> onnx.ValueInfoProto:
-        float32 = onnx.TensorProto.FLOAT
-        return helper.make_tensor_value_info(name, float32, ["batch", *shape])
-
-    def _store(self, array: NDArray[np.generic], data_type: int) -> str:
+    def _store(self, array: NDArray[np.generic], kind: DataType) -> str:
         name = f"constant.{self._num_constants}"
         self._num_constants += 1
-        about = onnx.TensorProto(name=name, dims=array.shape, data_type=data_type)
         values = array.reshape(-1).view(np.uint8).data
-        tensor = about.SerializeToString() + _head(
-            onnx.TensorProto.RAW_DATA_FIELD_NUMBER, len(values)
-        )
-        head = _head(onnx.GraphProto.INITIALIZER_FIELD_NUMBER, len(tensor) + len(values))
-        self._constants += [head + tensor, values]
+        head = onnx_message.initializer_head(name, array.shape, kind, len(values))
+        self._constants += [head, values]
         return name
-
-
-def _head(field: int, length: int) -> bytes:
-    """Return what stands before a field of so many bytes: its number and wire type, its length."""
-    numbers, head = (field << 3 | _LENGTH_DELIMITED, length), bytearray()
-    for number in numbers:
-        while number > 0x7F:
-            head.append(number & 0x7F | 0x80)
-            number >>= 7
-        head.append(number)
-    return bytes(head)

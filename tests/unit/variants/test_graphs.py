@@ -1,10 +1,12 @@
+import numpy as np
 import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 from sentryfuse.presence import Presence
 from sentryfuse.spec import ModelSpec
 from sentryfuse.variants import VariantBuilder
-from sentryfuse.variants.graphs.writer import GraphWriter
+from sentryfuse.variants.graphs.writer import IR_VERSION, OPSET, GraphWriter
 from tests.bundles import random_bundle, small_spec
 
 
@@ -29,6 +31,42 @@ def _graph(spec: ModelSpec, presence: Presence, ratio: float) -> onnx.ModelProto
 @pytest.mark.parametrize("bits", [0b11111, 0b01010])
 def test_a_graph_is_valid_onnx(spec: ModelSpec, bits: int) -> None:
     onnx.checker.check_model(_graph(spec, Presence(bits, 5), 0.5), full_check=True)
+
+
+def test_a_graph_is_what_the_formats_own_library_would_have_written() -> None:
+    writer = GraphWriter()
+    ramp, long = np.arange(6, dtype="<f4").reshape(2, 3), np.arange(1000, dtype="<f4")
+    x, ramp_name, long_name = (
+        writer.input("x", (3,)),
+        writer.constant(ramp),
+        writer.constant(long),
+    )
+    shape, axis = writer.integers(-1, 1 << 40), writer.integer(-(1 << 62))
+    attributes = {"one": -7, "half": 0.5, "word": "grüß", "many": (1, -300, 0), "no": False}
+    given = writer.node("Anything", x, ramp_name, long_name, shape, axis, **attributes)
+    ours = onnx.load_from_string(b"".join(writer.serialise(given, name="y", shape=(2, 2))))
+
+    node = helper.make_node("Anything", [x, ramp_name, long_name, shape, axis], ["y"], "Anything.0")
+    node.attribute.extend(helper.make_attribute(k, v) for k, v in attributes.items())
+    constants = {
+        ramp_name: ramp,
+        long_name: long,
+        shape: np.array([-1, 1 << 40], "<i8"),
+        axis: np.array(-(1 << 62), "<i8"),
+    }
+    float32 = onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        [node],
+        "sentryfuse",
+        [helper.make_tensor_value_info("x", float32, ["batch", 3])],
+        [helper.make_tensor_value_info("y", float32, ["batch", 2, 2])],
+        [numpy_helper.from_array(values, name) for name, values in constants.items()],
+    )
+    opset = [helper.make_opsetid("", OPSET)]
+    theirs = helper.make_model(
+        graph, producer_name="sentryfuse", opset_imports=opset, ir_version=IR_VERSION
+    )
+    assert ours == theirs
 
 
 def test_inputs_are_the_present_modalities_with_a_free_batch() -> None:
