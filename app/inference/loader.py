@@ -9,11 +9,10 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from itertools import product
 from typing import TypeVar
 
-from app.inference.heap import buffers_together, weights_apart
+from app.inference.heap import buffers_together, give_back_buffers, weights_apart
 from app.inference.model import ServedModel
 from app.inference.profiles import HostProfiles
 from app.inference.registry import Resident, VariantRegistry
@@ -154,12 +153,11 @@ class Loader:
             await model.registry.get(*key, threads)
 
         async def run(resident: Resident) -> None:
-            rehearsal = partial(
-                rehearse,
-                [resident.variant],
-                model.spec,
-                most_windows=self._settings.batch_windows,
-            )
+            def rehearsal() -> None:
+                most_windows = self._settings.batch_windows
+                rehearse([resident.variant], model.spec, most_windows=most_windows)
+                give_back_buffers()
+
             await asyncio.get_running_loop().run_in_executor(threads, rehearsal)
 
         with weights_apart():

@@ -11,13 +11,16 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TypeVar, cast
+
+from app.inference.heap import give_back_buffers
 
 T = TypeVar("T")
 Job = Callable[[], object]
 Then = Callable[[object], None]
 
+_SWEEP_S = 1.0
 _NICER = 5  # a third of the weight that other threads of the process have
 _NICEST = 19
 
@@ -49,7 +52,10 @@ class Worker:
     """
 
     def __init__(
-        self, name: str, ended: Ended, clock: Callable[[], float] = time.perf_counter
+        self,
+        name: str,
+        ended: Ended,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._ended = ended
         self._clock = clock
@@ -85,15 +91,32 @@ class Worker:
 
     def _work(self) -> None:
         _give_way()
-        while (item := self._jobs.get()) is not None:
-            job, then, loop = item
+        swept_s: float | None = None  # None: nothing was run since
+        while True:
             try:
-                outcome = job()
-            except Exception as error:  # whoever waits gets it, whatever it is
-                outcome = error
-            self._given_s = math.inf
-            self._ended.add(then, outcome)
-            loop.call_soon_threadsafe(self._ended.tell)
+                item = self._jobs.get(timeout=None if swept_s is None else _SWEEP_S)
+            except Empty:
+                give_back_buffers()
+                swept_s = None
+                continue
+            if item is None:
+                return
+            self._run(*item)
+            now_s = self._clock()
+            if swept_s is None:
+                swept_s = now_s
+            elif now_s - swept_s >= _SWEEP_S:
+                give_back_buffers()
+                swept_s = now_s
+
+    def _run(self, job: Job, then: Then, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            outcome = job()
+        except Exception as error:  # whoever waits gets it, whatever it is
+            outcome = error
+        self._given_s = math.inf
+        self._ended.add(then, outcome)
+        loop.call_soon_threadsafe(self._ended.tell)
 
 
 def _give_way() -> None:

@@ -1,0 +1,71 @@
+"""What a process holds after large batches, in an interpreter of its own: thresholds are global."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's heaps only")
+
+MB = 2**20
+BATCH_BYTES = 24 * MB
+PLAY = """
+import asyncio, json, sys, time
+from pathlib import Path
+import numpy as np
+from app.inference.heap import buffers_together
+from app.inference.workers import Workers
+
+def held():
+    words = Path("/proc/self/statm").read_text().split()
+    return int(words[1]) * 4096
+
+def batch():
+    for _ in range({blocks}):
+        np.ones({bytes} // {blocks}, np.uint8)
+    kept = [np.ones({bytes} // {blocks}, np.uint8) for _ in range({blocks})]
+
+async def play():
+    buffers_together()
+    workers = Workers(1)
+    workers.start()
+    worker, found = workers.take(), [held()]
+
+    async def run(job):
+        told = asyncio.get_running_loop().create_future()
+        worker.run(job, told.set_result)
+        assert await told is None
+
+    await run(batch)
+    found.append(held())
+    {meanwhile}
+    found.append(held())
+    workers.close()
+    print(json.dumps(found))
+
+asyncio.run(play())
+"""
+IDLE = "await asyncio.sleep(1.5)"
+BUSY = """
+    for _ in range(15):
+        await run(lambda: None)
+        await asyncio.sleep(0.1)
+"""
+
+
+@pytest.mark.parametrize("meanwhile", [IDLE, BUSY], ids=["idle", "small jobs"])
+@pytest.mark.parametrize("blocks", [1, 48], ids=["one buffer", "many"])
+def test_what_a_large_batch_took_is_kept_for_a_second_and_no_longer(
+    meanwhile: str, blocks: int
+) -> None:
+    code = PLAY.format(blocks=blocks, bytes=BATCH_BYTES, meanwhile=meanwhile)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    before, kept, later = json.loads(done.stdout)
+    assert kept - before > 0.8 * BATCH_BYTES
+    assert later - before < 0.2 * BATCH_BYTES
