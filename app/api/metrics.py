@@ -20,15 +20,18 @@ class MetricsApi:
         crew: The other processes; None if there are none.
     """
 
+    path = "/metrics"
+
     def __init__(self, metrics: Metrics, crew: Crew | None) -> None:
         self._metrics = metrics
         self._crew = crew
 
     def route(self) -> Route:
         """Where they are."""
-        return Route("/metrics", self._scrape)
+        return Route(self.path, self.scrape)
 
-    async def _scrape(self, request: Request) -> Response:
+    async def scrape(self, request: Request) -> Response:
+        """Write them, in the format that is asked for."""
         if self._crew is None:
             text, families = self._metrics.render(), self._metrics.traced()
         else:

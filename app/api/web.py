@@ -8,7 +8,7 @@ anything else (docs/decisions/0023).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -61,9 +61,9 @@ def web_app(parts: Parts) -> WebApp:
     )
     metrics = MetricsApi(parts.service.metrics, parts.crew)
     routes: list[BaseRoute] = [
-        Only(path, answer) for p in probes for path, answer in p.answers.items()
+        Only(path, _asked_nothing(answer)) for p in probes for path, answer in p.answers.items()
     ]
-    routes.append(metrics.route())
+    routes.append(Only(metrics.path, metrics.scrape))
     routes += stream_routes(
         parts.service, parts.lifecycle, parts.settings, default_model=parts.default_model
     )
@@ -87,19 +87,20 @@ def web_app(parts: Parts) -> WebApp:
 
 
 class Only(Route):
-    """A route of its own method alone: what others are told of a resource is the framework's."""
-
-    def __init__(self, path: str, answer: Answer) -> None:
-        async def respond(_: Request) -> Response:
-            return await answer()
-
-        super().__init__(path, respond, methods=["GET"])
+    """A route of GET alone: what else there is of a resource, or is not, the framework knows."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match a GET."""
         if scope["type"] != "http" or scope["method"] != "GET":
             return Match.NONE, {}
         return super().matches(scope)
+
+
+def _asked_nothing(answer: Answer) -> Callable[[Request], Awaitable[Response]]:
+    async def respond(_: Request) -> Response:
+        return await answer()
+
+    return respond
 
 
 def _lifespan(parts: Parts) -> Lifespan:
