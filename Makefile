@@ -1,5 +1,5 @@
 # `make serve` and `make test` do all the set-up they need in .venv/.
-PORT ?= 8080
+PORT ?= $(or $(SENTRYFUSE_PORT),8080)
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check

@@ -36,10 +36,18 @@ class Ended:
         self._untold.append((then, outcome))
 
     def tell(self) -> None:
-        """Tell whoever waits of everything that has ended."""
+        """Tell whoever waits of everything that has ended.
+
+        Whoever fails at being told is not the one who asks for it: the event loop reports it.
+        """
         while self._untold:
             then, outcome = self._untold.popleft()
-            then(outcome)
+            try:
+                then(outcome)
+            except Exception as error:
+                asyncio.get_running_loop().call_exception_handler(
+                    {"message": "failed when told of a job that has ended", "exception": error}
+                )
 
 
 class Worker:

@@ -107,15 +107,14 @@ def grid(
 
     screen = Screen(quiet=quiet)
     study = read_grid(config)
-    if data is None:
-        raise ConfigError("no folder of data sets: give --data or set SENTRYFUSE_DATA")
-    places = Places(
-        data=data,
-        runs=runs or Path("runs") / f"grid-{study.name}",
-        records=records or Path("benchmarks/records/grid") / study.name,
-    )
+    records = records or Path("benchmarks/records/grid") / study.name
     failed = 0
     if not report_only:
+        if data is None:
+            raise ConfigError("no folder of data sets: give --data or set SENTRYFUSE_DATA")
+        places = Places(
+            data=data, runs=runs or Path("runs") / f"grid-{study.name}", records=records
+        )
         with screen.progress() as show:
             failed = run_grid(
                 study.only(only or ()),
@@ -124,7 +123,7 @@ def grid(
                 shard=_shard(shard),
                 progress=lambda done, total, message: show("grid", done, total, message),
             )
-    measured = read_records(places.records)
+    measured = read_records(records)
     cells = Cells(measured, study.metric_of)
     record = Record(
         f"grid-{study.name}",

@@ -73,6 +73,17 @@ def test_a_model_whose_results_are_all_there_is_not_trained_again(folder: Path, 
     assert not (folder / "elsewhere" / "runs").exists()
 
 
+def test_a_report_needs_no_data(folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SENTRYFUSE_DATA", raising=False)
+    asked = ("bench", "grid", "--config", SMOKE, "--quiet")
+
+    done = run(*asked, "--report-only", "--json", "--records", folder / "records")
+
+    assert done.code == 0
+    assert json.loads(done.out)["grid_a_win_rate"]["spread"]["cells"] == 8
+    assert "no folder of data sets" in run(*asked, "--records", folder / "none").err
+
+
 def test_the_page_of_results_gets_tables_between_its_marks(folder: Path, run: Run) -> None:
     before = (Path("docs") / "results.md").read_text(encoding="utf-8")
     page = folder / "results.md"

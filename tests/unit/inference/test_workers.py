@@ -141,3 +141,28 @@ def test_it_is_known_how_long_the_longest_job_has_been_running() -> None:
         await asyncio.to_thread(workers.close)
 
     asyncio.run(scenario())
+
+
+def test_who_fails_at_being_told_is_reported_and_the_others_are_told() -> None:
+    async def scenario(workers: Workers) -> None:
+        reported: list[object] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: reported.append(context["exception"]))
+        error = RuntimeError("a bug")
+
+        def fail(_: object) -> None:
+            raise error
+
+        one, other = workers.take(), workers.take()
+        one.run(lambda: None, fail)
+        while one.busy_s:
+            time.sleep(0.001)  # the loop hears nothing meanwhile
+        told: list[object] = []
+        other.run(lambda: 5, told.append)
+        while other.busy_s:
+            time.sleep(0.001)
+        workers.tell()
+        assert told == [5]
+        assert reported == [error]
+
+    run(scenario, count=2)
