@@ -88,7 +88,7 @@ def _record(rounds: Rounds, seconds: float, turns: int) -> Record:
         budget_ms_free=BUDGET_MS,
         accuracy_floor=FLOOR,
     )
-    fill(record, rounds.turns, rounds.material.accuracies)
+    fill(record, rounds.turns, rounds.material.accuracies, cores=rounds.cores)
     record.add("systems", describe([p for p in SYSTEMS.values() if p.name in rounds.turns]))
     record.add("left_out", rounds.left_out)
     record.add("accuracies", rounds.material.accuracies)

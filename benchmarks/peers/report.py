@@ -56,13 +56,14 @@ COLUMNS = (
 """Of tables: quantity, factor, heading, decimals."""
 
 
-def fill(record: Record, turns: Turns, accuracies: Mapping[str, float]) -> None:
+def fill(record: Record, turns: Turns, accuracies: Mapping[str, float], *, cores: int) -> None:
     """State every figure that the turns allow.
 
     Args:
         record: Gets them.
         turns: At least one of :data:`OURS` and of :data:`LOOP`.
         accuracies: Expected, by pruning ratio in thousandths.
+        cores: That servers and client share.
     """
     for ratio in RATIOS:
         best = best_peer(turns, ratio.quantity, more_is_better=ratio.more_is_better)
@@ -77,6 +78,7 @@ def fill(record: Record, turns: Turns, accuracies: Mapping[str, float]) -> None:
         _over(_values(turns, OURS, "saturated_hz"), _values(turns, LOOP, "saturated_hz")),
         "ratio",
     )
+    _state(record, "saturated_over_loop_if_free", _if_free(turns, cores), "ratio")
     bare_s = [turn["one_p50_s"] for turn in loop]
     for figure, name in (("overhead_binary_seconds", OURS), ("overhead_json_seconds", OURS_JSON)):
         if name in turns:
@@ -95,6 +97,17 @@ def fill(record: Record, turns: Turns, accuracies: Mapping[str, float]) -> None:
             if quantity in turns[name][0]:
                 figure = f"peers_{name.replace('-', '_')}_{quantity}"
                 _state(record, figure, _values(turns, name, quantity), _unit(quantity))
+
+
+def _if_free(turns: Turns, cores: int) -> list[float]:
+    """What a server that costs nothing would reach of the loop's rate, beside our client."""
+    loop = turns[LOOP]
+    costs_s = [
+        bare["saturated_cpu_s"] + turn["client_cpu_s"]
+        for bare, turn in zip(loop, turns[OURS], strict=False)
+    ]
+    rates_hz = _values(turns, LOOP, "saturated_hz")
+    return [cores / cost_s / hz for cost_s, hz in zip(costs_s, rates_hz, strict=False)]
 
 
 def best_peer(turns: Turns, quantity: str, *, more_is_better: bool) -> str | None:

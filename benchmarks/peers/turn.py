@@ -53,6 +53,8 @@ class Turn:
     """CPU seconds of the server for each request of one client."""
     saturated_hz: float
     saturated_cpu_s: float
+    client_cpu_s: float
+    """CPU seconds of the client for each answer at saturation: it shares the server's cores."""
     saturated_failed: int
     kept_hz: float
     """Answers in time per second, at the highest rate with 99 % in time."""
@@ -131,6 +133,7 @@ def take_turn(
         one_cpu_s=one_cpu_s,
         saturated_hz=saturated_hz,
         saturated_cpu_s=full_cpu_s,
+        client_cpu_s=full.cpu_s / len(answered(full)),
         saturated_failed=len(full.outcomes) - len(answered(full)),
         kept_hz=search.kept_hz,
         tried=tuple(search.tried),

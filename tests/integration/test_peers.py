@@ -36,6 +36,7 @@ def test_ours_and_a_peer_take_turns_and_every_answer_is_the_graphs(
         (turn,) = record["turns"][name]
         assert turn["saturated_hz"] > 0
         assert turn["saturated_cpu_s"] > 0
+        assert turn["client_cpu_s"] > 0
         assert turn["one_p99_s"] >= turn["one_p50_s"] > record["turns"]["loop"][0]["one_p50_s"] / 2
         assert turn["rss_bytes"] >= turn["pss_bytes"] > 20e6
         assert 2 <= len(turn["tried"]) <= 5

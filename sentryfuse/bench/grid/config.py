@@ -24,6 +24,8 @@ class GridConfig:
     """Backbones x data sets x ratios x numbers of missing modalities, methods and seeds."""
 
     name: str
+    prefix: str = ""
+    """Stands in the names of its figures, where those of another grid are kept beside them."""
     data: tuple[str, ...]
     """Data sets, files NAME.npz of the window format."""
     backbones: tuple[str, ...]

@@ -56,7 +56,8 @@ class Part:
     """A part of a grid of which everything was measured.
 
     Args:
-        name: What the part is called in the names of figures; empty for the whole grid.
+        name: What the part is called in the names of figures; of the whole grid its prefix, which
+            is mostly empty.
         config: Its data sets and seeds, and all else of the grid.
         records: Its measurements and no others.
     """
@@ -69,6 +70,8 @@ class Part:
 def complete_parts(config: GridConfig, records: Iterable[Measured]) -> list[Part]:
     """Return the whole grid if it is complete, and each data set with its complete seeds.
 
+    A grid of one data set that has a prefix is that data set.
+
     A data set of which only some seeds are complete says so in its name: ``hydraulic_1_seed``.
     """
     known = list(records)
@@ -79,7 +82,9 @@ def complete_parts(config: GridConfig, records: Iterable[Measured]) -> list[Part
     }
     parts = []
     if all(found == config.seeds for found in seeds.values()):
-        parts.append(_part("", config, config.data, config.seeds, known))
+        parts.append(_part(config.prefix, config, config.data, config.seeds, known))
+    if len(config.data) == 1 and config.prefix:
+        return parts  # it would be the same again
     for data, found in seeds.items():
         if found:
             plural = "s" if len(found) > 1 else ""

@@ -25,7 +25,16 @@ def turns(**quantities: list[float]) -> list[dict[str, object]]:
     """One entry for each turn, with the same figures for what is not given."""
     count = len(next(iter(quantities.values())))
     usual = dict.fromkeys(
-        ("one_p50_s", "one_p99_s", "one_cpu_s", "saturated_cpu_s", "ready_s", "pss_bytes"), 1.0
+        (
+            "one_p50_s",
+            "one_p99_s",
+            "one_cpu_s",
+            "saturated_cpu_s",
+            "client_cpu_s",
+            "ready_s",
+            "pss_bytes",
+        ),
+        1.0,
     )
     usual |= {"kept_hz": 100.0, "saturated_hz": 200.0, "idle_core_ratio": 0.01}
     return [
@@ -88,7 +97,7 @@ def test_ours_is_set_beside_the_peer_that_is_best_in_that_figure() -> None:
         "small": turns(kept_hz=[50.0, 0.0, 70.0], pss_bytes=[0.5, 0.5, 0.5]),
     }
     record = Record("peers", "?")
-    fill(record, found, {"000": 0.9, "900": 0.7})
+    fill(record, found, {"000": 0.9, "900": 0.7}, cores=2)
     figures = record.figures
     assert best_peer(found, "kept_hz", more_is_better=True) == "quick"
     assert figures["peer_throughput_ratio"]["value"] == pytest.approx(0.9)
@@ -97,6 +106,8 @@ def test_ours_is_set_beside_the_peer_that_is_best_in_that_figure() -> None:
     assert figures["peer_memory_ratio"]["value"] == pytest.approx(2)  # beside "small"
     assert figures["peer_p50_ratio"]["value"] == pytest.approx(0.5)
     assert figures["saturated_over_loop"]["value"] == pytest.approx(0.4)
+    # Two cores, a second of inference and one of the client: one answer a second.
+    assert figures["saturated_over_loop_if_free"]["value"] == pytest.approx(1 / 500)
     assert figures["overhead_binary_seconds"]["value"] == pytest.approx(0.3)
     assert "overhead_json_seconds" not in figures
     assert figures["peer_deadline_accuracy_change"]["value"] == pytest.approx(-0.15)
@@ -115,7 +126,7 @@ def test_a_turn_without_any_answer_in_time_makes_no_ratio() -> None:
         "slow": turns(kept_hz=[0.0, 60.0]),
     }
     record = Record("peers", "?")
-    fill(record, found, {})
+    fill(record, found, {}, cores=2)
     assert record.figures["peer_throughput_ratio"]["value"] == 2
     assert record.figures["peer_throughput_ratio"]["spread"]["n"] == 1
 
