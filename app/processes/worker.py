@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import socket
@@ -37,6 +38,7 @@ def work(berth: Berth, listener: socket.socket) -> None:
     if berth.cores:
         os.sched_setaffinity(0, berth.cores)
     settings = settings.model_copy(update={"cores": len(berth.cores) or settings.threads})
+    gc.disable()  # until the service is ready, as in app.server
     from app.peers import Crew, Place, RunDir
     from app.serving import serve_on
 
