@@ -245,6 +245,7 @@ class Pump:
                     clock=self._clock,
                 ),
                 partial(self._share_ended, running, number, worker),
+                windows=math.ceil(dispatch.offer.option.batch / len(shares)),
             )
 
     def _share_ended(

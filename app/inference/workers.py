@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 from app.inference.heap import give_back_buffers
 
@@ -21,6 +21,7 @@ Job = Callable[[], object]
 Then = Callable[[object], None]
 
 _SWEEP_S = 1.0
+_FEW = 2  # windows whose buffers may stay: a slow stream would fault them in again for each request
 _NICER = 5  # a third of the weight that other threads of the process have
 _NICEST = 19
 
@@ -50,6 +51,15 @@ class Ended:
                 )
 
 
+class _Given(NamedTuple):
+    """A job, and who hears of its end."""
+
+    job: Job
+    then: Then
+    loop: asyncio.AbstractEventLoop
+    windows: int
+
+
 class Worker:
     """One thread that runs the jobs it is given, one after the other.
 
@@ -68,7 +78,7 @@ class Worker:
         self._ended = ended
         self._clock = clock
         self._given_s = math.inf
-        self._jobs: SimpleQueue[tuple[Job, Then, asyncio.AbstractEventLoop] | None] = SimpleQueue()
+        self._jobs: SimpleQueue[_Given | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
@@ -82,15 +92,18 @@ class Worker:
         """How long ago it was given the job that it runs; 0 if it runs none."""
         return max(self._clock() - self._given_s, 0.0)
 
-    def run(self, job: Callable[[], T], then: Callable[[T | Exception], None]) -> None:
+    def run(
+        self, job: Callable[[], T], then: Callable[[T | Exception], None], *, windows: int = 1
+    ) -> None:
         """Run a job on the thread.
 
         Args:
             job: What to do.
             then: Called on the running event loop with what it returned or raised.
+            windows: How many there are in it; their buffers go back to the system a second later.
         """
         self._given_s = self._clock()
-        self._jobs.put((job, cast(Then, then), asyncio.get_running_loop()))
+        self._jobs.put(_Given(job, cast(Then, then), asyncio.get_running_loop(), windows))
 
     def close(self) -> None:
         """Let the jobs given so far finish, then stop the thread."""
@@ -99,32 +112,31 @@ class Worker:
 
     def _work(self) -> None:
         _give_way()
-        swept_s: float | None = None  # None: nothing was run since
+        kept_s: float | None = None  # since when there are buffers of many windows
         while True:
             try:
-                item = self._jobs.get(timeout=None if swept_s is None else _SWEEP_S)
+                given = self._jobs.get(timeout=None if kept_s is None else _SWEEP_S)
             except Empty:
                 give_back_buffers()
-                swept_s = None
+                kept_s = None
                 continue
-            if item is None:
+            if given is None:
                 return
-            self._run(*item)
-            now_s = self._clock()
-            if swept_s is None:
-                swept_s = now_s
-            elif now_s - swept_s >= _SWEEP_S:
+            self._run(given)
+            if kept_s is None:
+                kept_s = self._clock() if given.windows > _FEW else None
+            elif self._clock() - kept_s >= _SWEEP_S:
                 give_back_buffers()
-                swept_s = now_s
+                kept_s = None
 
-    def _run(self, job: Job, then: Then, loop: asyncio.AbstractEventLoop) -> None:
+    def _run(self, given: _Given) -> None:
         try:
-            outcome = job()
+            outcome = given.job()
         except Exception as error:  # whoever waits gets it, whatever it is
             outcome = error
         self._given_s = math.inf
-        self._ended.add(then, outcome)
-        loop.call_soon_threadsafe(self._ended.tell)
+        self._ended.add(given.then, outcome)
+        given.loop.call_soon_threadsafe(self._ended.tell)
 
 
 def _give_way() -> None:

@@ -35,12 +35,12 @@ async def play():
     workers.start()
     worker, found = workers.take(), [held()]
 
-    async def run(job):
+    async def run(job, windows=1):
         told = asyncio.get_running_loop().create_future()
-        worker.run(job, told.set_result)
+        worker.run(job, told.set_result, windows=windows)
         assert await told is None
 
-    await run(batch)
+    await run(batch, {windows})
     found.append(held())
     {meanwhile}
     found.append(held())
@@ -57,15 +57,27 @@ BUSY = """
 """
 
 
+def played(*, windows: int, blocks: int, meanwhile: str) -> list[int]:
+    """Bytes that are held before a batch, after it, and a while later."""
+    code = PLAY.format(windows=windows, blocks=blocks, bytes=BATCH_BYTES, meanwhile=meanwhile)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    found: list[int] = json.loads(done.stdout)
+    return found
+
+
 @pytest.mark.parametrize("meanwhile", [IDLE, BUSY], ids=["idle", "small jobs"])
 @pytest.mark.parametrize("blocks", [1, 48], ids=["one buffer", "many"])
 def test_what_a_large_batch_took_is_kept_for_a_second_and_no_longer(
     meanwhile: str, blocks: int
 ) -> None:
-    code = PLAY.format(blocks=blocks, bytes=BATCH_BYTES, meanwhile=meanwhile)
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
-    before, kept, later = json.loads(done.stdout)
+    before, kept, later = played(windows=16, blocks=blocks, meanwhile=meanwhile)
     assert kept - before > 0.8 * BATCH_BYTES
     assert later - before < 0.2 * BATCH_BYTES
+
+
+def test_what_a_single_window_takes_may_stay() -> None:
+    before, kept, later = played(windows=1, blocks=1, meanwhile=IDLE)
+    assert kept - before > 0.8 * BATCH_BYTES
+    assert later - before > 0.8 * BATCH_BYTES
