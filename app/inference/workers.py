@@ -54,6 +54,8 @@ class Worker:
         self._ended = ended
         self._clock = clock
         self._given_s = math.inf
+        self.beside_cpu_s = 0.0
+        """CPU time of the thread between its last job but one and its last: handing over."""
         self._jobs: SimpleQueue[tuple[Job, Then, asyncio.AbstractEventLoop] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
@@ -85,12 +87,15 @@ class Worker:
 
     def _work(self) -> None:
         _give_way()
+        ended_cpu_s = time.thread_time()
         while (item := self._jobs.get()) is not None:
+            self.beside_cpu_s = time.thread_time() - ended_cpu_s
             job, then, loop = item
             try:
                 outcome = job()
             except Exception as error:  # whoever waits gets it, whatever it is
                 outcome = error
+            ended_cpu_s = time.thread_time()
             self._given_s = math.inf
             self._ended.add(then, outcome)
             loop.call_soon_threadsafe(self._ended.tell)

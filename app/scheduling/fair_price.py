@@ -33,18 +33,19 @@ class FairPrice(FairSlack):
         # What is left of the pace for inference if handing over is shared by all who wait.
         most = max(offer.option.batch for offer in view.offers) if view.handover_s else 1
         price = self._price.at((view.pace_s - view.handover_s / most) / slowdown)
-        best, worth = None, -math.inf
+        best, worth, least_j = None, -math.inf, math.inf
         for offer in view.offers:
-            if offer.accuracy <= worth:  # nor is any that follows worth more
+            if offer.accuracy < worth:  # and so is any that follows
                 break
             if (
                 late_factor * offer.latency_s <= slack_s
                 and core_s(offer) <= most_core_s
                 and energy_factor * offer.energy_j <= allowance_j
-                and offer.accuracy - price * core_s(offer) / slowdown > worth
+                and (value := offer.accuracy - price * core_s(offer) / slowdown) >= worth
+                and (value > worth or view.drawn_j(offer) < least_j)
                 and not (asks_more and view.breaks(offer))
             ):
-                best, worth = offer, offer.accuracy - price * core_s(offer) / slowdown
+                best, worth, least_j = offer, value, view.drawn_j(offer)
         if best is None:
             best = super().choose(view)
         self._price.record(view.menu, best.option.batch)

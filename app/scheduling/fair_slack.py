@@ -39,11 +39,24 @@ class View:
     """Requests that wait, this one included."""
     handover_s: float = 0.0
     """How long a batch holds a core beside its inference."""
+    handover_j: float = 0.0
+    """Energy of handing a batch over."""
 
     def core_s(self, offer: Offer) -> float:
         """Time of a core that one window really takes: its part of inference and handover."""
         option = offer.option
         return self.slowdown * offer.core_s + self.handover_s * option.cores / option.batch
+
+    def drawn_j(self, offer: Offer) -> float:
+        """Energy by which offers are compared: the head's part of inference and handover.
+
+        Receipts and budgets are of inference and reading alone. Yet what it takes to hand a batch
+        over is drawn as well, once for all who share it, and a profile that is nearly flat over
+        batches says nothing of that.
+        """
+        option = offer.option
+        part = option.cores * self.request.windows / option.batch
+        return self.energy_factor * offer.energy_j + self.handover_j * part
 
     def outpaced(self, chosen: Offer) -> bool:
         """Whether a more accurate offer kept every limit but the pace."""
@@ -117,29 +130,42 @@ class FairSlack:
         slack_s, pace_s, core_s = view.slack_s, view.pace_s, view.core_s
         allowance_j, energy_factor = view.allowance_j, view.energy_factor
         asks_more = not view.request.budget.asks_only_time
+        best, least_j = None, math.inf
         for offer in view.offers:
+            if best is not None and offer.accuracy < best.accuracy:
+                break
             if (
                 late_factor * offer.latency_s <= slack_s
                 and core_s(offer) <= pace_s
                 and energy_factor * offer.energy_j <= allowance_j
                 and not (asks_more and view.breaks(offer))
+                and (drawn_j := view.drawn_j(offer)) < least_j
             ):
-                return offer
-        return min(view.offers, key=lambda offer: (self._misses(offer, view), offer.order))
+                best, least_j = offer, drawn_j
+        if best is not None:
+            return best
+        return self._missing_least(view)
+
+    def _missing_least(self, view: View) -> Offer:
+        """Return the offer that misses least, and is the best liked of those that miss as much."""
+        return min(view.offers, key=lambda offer: self._rank(offer, view))
 
     @staticmethod
-    def _misses(offer: Offer, view: View) -> tuple[float, ...]:
-        """By how much each limit is missed, the most precious first (DESIGN 5.3)."""
+    def _rank(offer: Offer, view: View) -> tuple[object, ...]:
+        """By how much each limit is missed, the most precious first (DESIGN 5.3); then liking."""
         budget, floor = view.request.budget, view.request.budget.accuracy_floor
         latency_s = (view.slowdown + view.margin) * offer.latency_s
         energy_j = view.energy_factor * offer.energy_j + view.request.reading_j
         power_w = view.idle_power_w + view.arrival_rate_hz * energy_j
-        core_s = view.core_s(offer)
+        drawn_j, core_s = view.drawn_j(offer), view.core_s(offer)
         return (
             latency_s if latency_s > view.slack_s else 0.0,
             -offer.accuracy if floor is not None and offer.accuracy < floor else -math.inf,
             power_w if budget.power_w is not None and power_w > budget.power_w else 0.0,
-            energy_j if budget.energy_j is not None and energy_j > budget.energy_j else 0.0,
-            energy_j if view.energy_factor * offer.energy_j > view.allowance_j else 0.0,
+            drawn_j if budget.energy_j is not None and energy_j > budget.energy_j else 0.0,
+            drawn_j if view.energy_factor * offer.energy_j > view.allowance_j else 0.0,
             core_s if core_s > view.pace_s else 0.0,
+            -offer.accuracy,
+            drawn_j,
+            offer.order,
         )

@@ -57,7 +57,7 @@ def instead(
         if wait_s < soonest_s:
             soonest, soonest_s = other, wait_s
         in_time = wait_s + view.slowdown * other.latency_s <= slack_s
-        if in_time and (timely is None or other.energy_j < timely.energy_j):
+        if in_time and (timely is None or view.drawn_j(other) < view.drawn_j(timely)):
             timely = other
     return timely or soonest
 

@@ -134,7 +134,13 @@ class Scheduler:
         return None
 
     def finished(
-        self, dispatch: Dispatch, *, latency_s: float, energy_j: float, now_s: float
+        self,
+        dispatch: Dispatch,
+        *,
+        latency_s: float,
+        energy_j: float,
+        now_s: float,
+        handover_j: float = 0.0,
     ) -> None:
         """Take back the cores of a dispatch and learn from what it took.
 
@@ -143,9 +149,10 @@ class Scheduler:
             latency_s: Of the inference alone.
             energy_j: Active energy of the inference.
             now_s: The time.
+            handover_j: Active energy of handing it over, where that is measured.
         """
         self._release(dispatch)
-        self.handover = self.handover.updated(now_s - dispatch.now_s - latency_s)
+        self.handover = self.handover.updated(now_s - dispatch.now_s - latency_s, handover_j)
         self.gate.settle(dispatch.predicted_j, energy_j, now_s)
         option = dispatch.offer.option
         self.estimator.observe(
@@ -289,6 +296,7 @@ class Scheduler:
             arrival_rate_hz=max(self.arrivals.rate_hz(now_s), 1.0),
             queued=self.waiting,
             handover_s=self.handover.allowance_s,
+            handover_j=self.handover.energy_j,
         )
 
     def _cores_for_inference(self, rate_hz: float) -> float:

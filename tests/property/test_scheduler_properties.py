@@ -85,7 +85,11 @@ class Driven(RuleBasedStateMachine):
         took_s = factor * dispatch.offer.latency_s
         self.now_s += took_s
         self.made.finished(
-            dispatch, latency_s=took_s, energy_j=dispatch.predicted_j, now_s=self.now_s
+            dispatch,
+            latency_s=took_s,
+            energy_j=dispatch.predicted_j,
+            now_s=self.now_s,
+            handover_j=factor * 1e-3,
         )
 
     @rule(seconds=st.floats(0, 0.2))
