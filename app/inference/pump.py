@@ -92,9 +92,10 @@ class Pump:
     """Drives the scheduler and the worker threads; all methods run on one event loop.
 
     Work starts the moment that a core is free and something waits: when a request comes, when an
-    inference ends, and when the power gate opens again. Nothing waits for company. But while
-    something runs, what the event loop has read in one go is planned in one go: were each request
-    planned as it is read, those that came together would all run alone.
+    inference ends, and when the power gate opens again. Nothing waits for company but what the
+    scheduler holds back for the sake of joules. Yet while something runs, what the event loop has
+    read in one go is planned in one go: were each request planned as it is read, those that came
+    together would all run alone.
 
     Args:
         scheduler: Decides.

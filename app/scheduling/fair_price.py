@@ -25,7 +25,12 @@ class FairPrice(FairSlack):
         self._price = CoreTimePrice()
 
     def choose(self, view: View) -> Offer:
-        """Return the offer within every limit that is worth most after what its time costs."""
+        """Return the offer within every limit that is worth most after what its time costs.
+
+        Who wants the least energy bids for no core time, and is not counted among those who do.
+        """
+        if view.request.budget.least_energy:
+            return super().choose(view)
         late_factor, slowdown, core_s = view.slowdown + view.margin, view.slowdown, view.core_s
         slack_s, most_core_s = view.slack_s, _MOST_OF_PACE * view.pace_s
         allowance_j, energy_factor = view.allowance_j, view.energy_factor
