@@ -33,7 +33,6 @@ class FairPrice(FairSlack):
             return super().choose(view)
         late_factor, slowdown, core_s = view.slowdown + view.margin, view.slowdown, view.core_s
         slack_s, most_core_s = view.slack_s, _MOST_OF_PACE * view.pace_s
-        allowance_j, energy_factor = view.allowance_j, view.energy_factor
         asks_more = not view.request.budget.asks_only_time
         # What is left of the pace for inference if handing over is shared by all who wait.
         most = max(offer.option.batch for offer in view.offers) if view.handover_s else 1
@@ -45,7 +44,7 @@ class FairPrice(FairSlack):
             if (
                 late_factor * offer.latency_s <= slack_s
                 and core_s(offer) <= most_core_s
-                and energy_factor * offer.energy_j <= allowance_j
+                and view.affords(offer)
                 and (value := offer.accuracy - price * core_s(offer) / slowdown) >= worth
                 and (value > worth or view.drawn_j(offer) < least_j)
                 and not (asks_more and view.breaks(offer))

@@ -44,6 +44,8 @@ class View:
     """How long a batch holds a core beside its inference."""
     handover_j: float = 0.0
     """Energy of handing a batch over."""
+    surplus_j: float = 0.0
+    """Energy, beside its requests' allowance, that a batch may take: what others left of theirs."""
 
     def core_s(self, offer: Offer) -> float:
         """Time of a core that one window really takes: its part of inference and handover."""
@@ -61,16 +63,17 @@ class View:
         part = option.cores * self.request.windows / option.batch
         return self.energy_factor * offer.energy_j + self.handover_j * part
 
+    def affords(self, offer: Offer) -> bool:
+        """Whether the node's cap can sustain an offer, what was saved before included."""
+        allowed_j = self.allowance_j + self.surplus_j / offer.requests
+        return self.energy_factor * offer.energy_j <= allowed_j
+
     def outpaced(self, chosen: Offer) -> bool:
         """Whether a more accurate offer kept every limit but the pace."""
         for offer in self.offers:
             if offer.accuracy <= chosen.accuracy:  # nor is any that follows more accurate
                 return False
-            if (
-                self.fits_slack(offer)
-                and self.energy_factor * offer.energy_j <= self.allowance_j
-                and not self.breaks(offer)
-            ):
+            if self.fits_slack(offer) and self.affords(offer) and not self.breaks(offer):
                 return True
         return False
 
@@ -133,7 +136,6 @@ class FairSlack:
             return cheapest(view) or self._missing_least(view)
         late_factor = view.slowdown + view.margin
         slack_s, pace_s, core_s = view.slack_s, view.pace_s, view.core_s
-        allowance_j, energy_factor = view.allowance_j, view.energy_factor
         asks_more = not view.request.budget.asks_only_time
         best, least_j = None, math.inf
         for offer in view.offers:
@@ -142,7 +144,7 @@ class FairSlack:
             if (
                 late_factor * offer.latency_s <= slack_s
                 and core_s(offer) <= pace_s
-                and energy_factor * offer.energy_j <= allowance_j
+                and view.affords(offer)
                 and not (asks_more and view.breaks(offer))
                 and (drawn_j := view.drawn_j(offer)) < least_j
             ):
@@ -168,7 +170,7 @@ class FairSlack:
             -offer.accuracy if floor is not None and offer.accuracy < floor else -math.inf,
             power_w if budget.power_w is not None and power_w > budget.power_w else 0.0,
             drawn_j if budget.energy_j is not None and energy_j > budget.energy_j else 0.0,
-            drawn_j if view.energy_factor * offer.energy_j > view.allowance_j else 0.0,
+            0.0 if view.affords(offer) else drawn_j,
             core_s if core_s > view.pace_s else 0.0,
             *((drawn_j, -offer.accuracy) if budget.least_energy else (-offer.accuracy, drawn_j)),
             offer.order,
@@ -184,9 +186,7 @@ def cheapest(view: View) -> Offer | None:
     fitting = [
         (view.drawn_j(offer), offer)
         for offer in view.offers
-        if view.fits_slack(offer)
-        and view.energy_factor * offer.energy_j <= view.allowance_j
-        and not view.breaks(offer)
+        if view.fits_slack(offer) and view.affords(offer) and not view.breaks(offer)
     ]
     if not fitting:
         return None

@@ -23,11 +23,7 @@ def grows_until_s(offer: Offer, view: View, policy: Policy, most_batch: int) -> 
 
     Half of the head's budget may pass; the other half is for a core to be free and to run.
     """
-    if (
-        not policy.concedes
-        or view.energy_factor * offer.energy_j <= view.allowance_j
-        or offer.option.batch >= most_batch
-    ):
+    if not policy.concedes or view.affords(offer) or offer.option.batch >= most_batch:
         return -math.inf
     return patient_until_s(view.request)
 

@@ -327,6 +327,7 @@ class Scheduler:
             energy_factor=self.estimator.energy_bound,
             pace_s=pace,
             allowance_j=self.gate.allowance_j(rate_hz, self.waiting, _POWER_HORIZON_S, now_s),
+            surplus_j=self.gate.surplus_j(now_s),
             idle_power_w=self.gate.idle_power_w,
             arrival_rate_hz=max(self.arrivals.rate_hz(now_s), 1.0),
             queued=self.waiting,
