@@ -135,19 +135,7 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    everywhere = argparse.ArgumentParser(add_help=False)
-    add = everywhere.add_argument
-    add("--models", type=Path, default=Path("models"), help="directory of bundles (models)")
-    add("--model", default="dsads-maestro/1", help="NAME/VERSION that is asked (dsads-maestro/1)")
-    add("--meter", help="the server's energy meter (its own choice)")
-    add(
-        "--out",
-        type=Path,
-        default=Path("benchmarks"),
-        help="where the result goes (benchmarks; of play: runs/plays)",
-    )
-    add("--no-record", dest="out", action="store_const", const=None, help="keep no record")
-    add("--quiet", action="store_true", help="no progress")
+    everywhere = _everywhere(Path("benchmarks"))
     rated = argparse.ArgumentParser(add_help=False, parents=[everywhere])
     add = rated.add_argument
     add("--load", type=float, help="request rate over what the smallest variant can carry")
@@ -234,11 +222,24 @@ def parser() -> argparse.ArgumentParser:
     add("--seed", type=int, help="of the arrivals (0)")
     add("--picture", type=Path, default=_SITE_PICTURE, help=f"drawn here ({_SITE_PICTURE})")
 
-    _add_play(scenarios, everywhere)
+    _add_play(scenarios)
     return commands
 
 
-def _add_play(scenarios: Any, everywhere: argparse.ArgumentParser) -> None:
+def _everywhere(out: Path) -> argparse.ArgumentParser:
+    """What every scenario knows; one parser for each default, since parsers share what they add."""
+    everywhere = argparse.ArgumentParser(add_help=False)
+    add = everywhere.add_argument
+    add("--models", type=Path, default=Path("models"), help="directory of bundles (models)")
+    add("--model", default="dsads-maestro/1", help="NAME/VERSION that is asked (dsads-maestro/1)")
+    add("--meter", help="the server's energy meter (its own choice)")
+    add("--out", type=Path, default=out, help=f"where the result goes ({out})")
+    add("--no-record", dest="out", action="store_const", const=None, help="keep no record")
+    add("--quiet", action="store_true", help="no progress")
+    return everywhere
+
+
+def _add_play(scenarios: Any) -> None:
     what = "a scenario of a file: its page with pictures, and one line of JSON"
     added = scenarios.add_parser(
         "play",
@@ -247,7 +248,7 @@ def _add_play(scenarios: Any, everywhere: argparse.ArgumentParser) -> None:
         f"A file is TOML, such as\n\n{_indented(find_sheet('bursty').read_text('utf-8'))}\n"
         f"Keys\n\n{key_table()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=[everywhere],
+        parents=[_everywhere(_PLAYS)],
     )
     add = added.add_argument
     add("file", help="a TOML file, or the name of one that comes along")
@@ -255,7 +256,6 @@ def _add_play(scenarios: Any, everywhere: argparse.ArgumentParser) -> None:
     add("--rate-hz", type=float, help="requests per second, in the place of the file's load")
     add("--capacity-seconds", type=float, help="how long the capacity is measured (6)")
     add("--seed", type=int, help="in the place of the file's")
-    added.set_defaults(out=_PLAYS)
 
 
 def _indented(text: str) -> str:

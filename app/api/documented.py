@@ -57,8 +57,9 @@ BUDGET_PARAMETERS: tuple[dict[str, Any], ...] = tuple(
             "Prefer",
             "handling=lenient",
             "`handling=strict`: fail rather than miss a budget. `handling=lenient` (default): "
-            "the best that can be done, marked as missed. `return=minimal`: without plan and "
-            "receipt, which takes less time on both sides.",
+            "the best that can be done, marked as missed. `energy=least`: the least energy that "
+            "floor and budgets allow, rather than the most accuracy. `return=minimal`: without "
+            "plan and receipt, which takes less time on both sides.",
         ),
     )
 )

@@ -33,6 +33,8 @@ class BudgetOptions(TypedDict, total=False):
     """Mean power of the node while this stream is served."""
     accuracy_floor: float | None
     """Lowest expected accuracy that is accepted, 0 to 1."""
+    least_energy: bool | None
+    """True: the least energy that floor and budgets allow, rather than the most accuracy."""
     strict: bool | None
     """True: fail rather than miss a budget. The service's default, lenient, if None."""
 
@@ -89,13 +91,18 @@ def headers_of(options: PlanOptions | InferOptions | CallOptions | StreamOptions
     headers = {
         name: f"{value:.9g}" for key, name in _BUDGETS if (value := options.get(key)) is not None
     }
-    strict = options.get("strict")
-    if strict is not None:
-        headers["Prefer"] = f"handling={'strict' if strict else 'lenient'}"
+    if preferences := _preferences(options.get("strict"), options.get("least_energy")):
+        headers["Prefer"] = preferences
     for key, name in (("request_id", "X-Request-Id"), ("traceparent", "traceparent")):
         if (text := options.get(key)) is not None:
             headers[name] = header_text(key, str(text))
     return headers
+
+
+def _preferences(strict: object, least_energy: object) -> str:
+    """Write preferences as one header (RFC 7240); empty for none."""
+    handling = None if strict is None else f"handling={'strict' if strict else 'lenient'}"
+    return ", ".join(filter(None, (handling, "energy=least" if least_energy else None)))
 
 
 def header_text(argument: str, text: str) -> str:

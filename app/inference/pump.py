@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -74,7 +75,7 @@ class _Entry:
     outcome: asyncio.Future[Outcome]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Batch:
     """A dispatch that runs, on one worker for each share of its rows."""
 
@@ -83,15 +84,18 @@ class _Batch:
     entries: list[_Entry]
     outcomes: list[Run | Exception | None]
     """Of each share; None while it runs."""
+    handing_cpu_s: float = 0.0
+    """CPU time of handing it over: deciding, waking a worker, hearing of its end."""
 
 
 class Pump:
     """Drives the scheduler and the worker threads; all methods run on one event loop.
 
     Work starts the moment that a core is free and something waits: when a request comes, when an
-    inference ends, and when the power gate opens again. Nothing waits for company. But while
-    something runs, what the event loop has read in one go is planned in one go: were each request
-    planned as it is read, those that came together would all run alone.
+    inference ends, and when the power gate opens again. Nothing waits for company but what the
+    scheduler holds back for the sake of joules. Yet while something runs, what the event loop has
+    read in one go is planned in one go: were each request planned as it is read, those that came
+    together would all run alone.
 
     Args:
         scheduler: Decides.
@@ -100,6 +104,7 @@ class Pump:
         metrics: Told of every inference.
         threads: Threads of one inference.
         clock: Monotone seconds.
+        cpu_clock: CPU seconds of the calling thread.
     """
 
     def __init__(
@@ -111,6 +116,7 @@ class Pump:
         metrics: Metrics,
         threads: int,
         clock: Callable[[], float],
+        cpu_clock: Callable[[], float] = time.thread_time,
     ) -> None:
         self.scheduler = scheduler
         self._workers = workers
@@ -118,6 +124,7 @@ class Pump:
         self._metrics = metrics
         self._threads = threads
         self._clock = clock
+        self._cpu_clock = cpu_clock
         self._ids = itertools.count()
         self._entries: dict[int, _Entry] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -199,8 +206,12 @@ class Pump:
 
     def turn(self) -> None:
         """Start all that can be started now."""
+        began_cpu_s = self._cpu_clock()
         while (dispatch := self.scheduler.next(self._clock())) is not None:
-            self._start(dispatch)
+            running = self._start(dispatch)
+            ended_cpu_s = self._cpu_clock()
+            running.handing_cpu_s += ended_cpu_s - began_cpu_s
+            began_cpu_s = ended_cpu_s
         for dropped in self.scheduler.dropped():
             _settle(self._entries.pop(dropped.request.id), dropped)
         self._set_timer()
@@ -224,7 +235,7 @@ class Pump:
             delay_s = max(wake_s - self._clock(), _SOON_S)
             self._timer = asyncio.get_running_loop().call_later(delay_s, self.turn)
 
-    def _start(self, dispatch: Dispatch) -> None:
+    def _start(self, dispatch: Dispatch) -> _Batch:
         entries = [self._entries.pop(request.id) for request in dispatch.requests]
         lineup = entries[0].request.group
         assert isinstance(lineup, Lineup)
@@ -247,17 +258,21 @@ class Pump:
                 partial(self._share_ended, running, number, worker),
                 windows=math.ceil(dispatch.offer.option.batch / len(shares)),
             )
+        return running
 
     def _share_ended(
         self, running: _Batch, number: int, worker: Worker, outcome: Run | Exception
     ) -> None:
+        began_cpu_s = self._cpu_clock()
+        running.handing_cpu_s += worker.beside_cpu_s
         self._workers.give_back(worker)
         running.outcomes[number] = outcome
         if None in running.outcomes:
             return
         failure = next((o for o in running.outcomes if isinstance(o, Exception)), None)
         if failure is None:
-            self._finish(running, batch.joined([o for o in running.outcomes if isinstance(o, Run)]))
+            run = batch.joined([o for o in running.outcomes if isinstance(o, Run)])
+            self._finish(running, run, began_cpu_s)
         else:
             self.scheduler.failed(running.dispatch)
             for entry in running.entries:
@@ -265,15 +280,27 @@ class Pump:
                     entry.outcome.set_exception(failure)
         self.turn()
 
-    def _finish(self, running: _Batch, run: Run) -> None:
-        """Book what a batch took and give each request its rows."""
+    def _finish(self, running: _Batch, run: Run, began_cpu_s: float) -> None:
+        """Book what a batch took and give each request its rows.
+
+        Args:
+            running: The batch.
+            run: What came of it.
+            began_cpu_s: When the event loop turned to its end, by its CPU clock.
+        """
         dispatch, entries = running.dispatch, running.entries
         cpu_s = run.cpu_s + sum(entry.parse_cpu_s for entry in entries)
         energy_j = self._charge(cpu_s)
         price = energy_j / cpu_s if cpu_s else 0.0
         windows = dispatch.offer.option.batch
+        handing_cpu_s = running.handing_cpu_s + self._cpu_clock() - began_cpu_s
         self.scheduler.finished(
-            dispatch, latency_s=run.latency_s, energy_j=price * run.cpu_s, now_s=self._clock()
+            dispatch,
+            latency_s=run.latency_s,
+            energy_j=price * run.cpu_s,
+            now_s=self._clock(),
+            # Not charged to anybody: it is overhead in the books, and chooses among offers.
+            handover_j=price * handing_cpu_s,
         )
         self._energy_j += price * run.cpu_s
         self._windows += windows

@@ -78,6 +78,9 @@ class Worker:
         self._ended = ended
         self._clock = clock
         self._given_s = math.inf
+        self._ended_cpu_s = 0.0
+        self.beside_cpu_s = 0.0
+        """CPU time of the thread between its last job but one and its last: handing over."""
         self._jobs: SimpleQueue[_Given | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
@@ -112,12 +115,13 @@ class Worker:
 
     def _work(self) -> None:
         _give_way()
+        self._ended_cpu_s = time.thread_time()
         kept_s: float | None = None  # since when there are buffers of many windows
         while True:
             try:
                 given = self._jobs.get(timeout=None if kept_s is None else _SWEEP_S)
             except Empty:
-                give_back_buffers()
+                self._sweep()
                 kept_s = None
                 continue
             if given is None:
@@ -126,17 +130,23 @@ class Worker:
             if kept_s is None:
                 kept_s = self._clock() if given.windows > _FEW else None
             elif self._clock() - kept_s >= _SWEEP_S:
-                give_back_buffers()
+                self._sweep()
                 kept_s = None
 
     def _run(self, given: _Given) -> None:
+        self.beside_cpu_s = time.thread_time() - self._ended_cpu_s
         try:
             outcome = given.job()
         except Exception as error:  # whoever waits gets it, whatever it is
             outcome = error
+        self._ended_cpu_s = time.thread_time()
         self._given_s = math.inf
         self._ended.add(given.then, outcome)
         given.loop.call_soon_threadsafe(self._ended.tell)
+
+    def _sweep(self) -> None:
+        give_back_buffers()
+        self._ended_cpu_s = time.thread_time()  # it is no part of handing over
 
 
 def _give_way() -> None:

@@ -25,6 +25,7 @@ _NUMBER = re.compile(rb"[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][
 _GRPC_TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _GRPC_UNIT_S = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _HANDLING = re.compile(r'handling\s*=\s*"?(strict|lenient)"?\s*(?:;.*)?', re.IGNORECASE)
+_LEAST_ENERGY = re.compile(r'energy\s*=\s*"?least"?\s*(?:;.*)?', re.IGNORECASE)
 _MINIMAL = re.compile(r'return\s*=\s*"?minimal"?\s*(?:;.*)?', re.IGNORECASE)
 
 
@@ -89,8 +90,12 @@ class BudgetRequest:
     @property
     def applied(self) -> str:
         """Which preferences were heard, as ``Preference-Applied`` says it; empty for none."""
-        handling = self.handling and f"handling={self.handling}"
-        return ", ".join(filter(None, (handling, "return=minimal" if self.minimal else None)))
+        preferences = (
+            f"handling={self.handling}" if self.handling else None,
+            "energy=least" if self.budget.least_energy else None,
+            "return=minimal" if self.minimal else None,
+        )
+        return ", ".join(filter(None, preferences))
 
 
 def parse_budget(headers: RawHeaders) -> BudgetRequest:
@@ -106,11 +111,12 @@ def parse_budget(headers: RawHeaders) -> BudgetRequest:
     seen: set[bytes] = set()
     handling: Handling | None = None
     cascade: float | None = None
-    minimal = False
+    minimal = least_energy = False
     for name, value in headers:
         if name == _PREFER:
             preferences = [each.strip() for each in value.decode("latin-1").split(",")]
             handling = handling or _handling(preferences)
+            least_energy = least_energy or any(map(_LEAST_ENERGY.fullmatch, preferences))
             minimal = minimal or any(map(_MINIMAL.fullmatch, preferences))
             continue
         if name == _CASCADE:
@@ -133,6 +139,7 @@ def parse_budget(headers: RawHeaders) -> BudgetRequest:
         energy_j=spent.get("energy"),
         power_w=spent.get("power"),
         accuracy_floor=spent.get("accuracy"),
+        least_energy=least_energy,
         strict=handling == "strict",
     )
     return BudgetRequest(budget, handling, cascade, minimal)
@@ -145,7 +152,8 @@ def with_parameters(wanted: BudgetRequest, parameters: Mapping[str, Parameter]) 
         wanted: As read from the headers.
         parameters: ``latency_budget_ms``, ``energy_budget_mj``, ``power_budget_w``,
             ``accuracy_floor``, ``timeout`` (microseconds; 0 for none, as Triton has it),
-            ``handling`` and ``cascade``, as numbers or as text. Others are not ours.
+            ``handling``, ``energy`` (``least``) and ``cascade``, as numbers or as text. Others are
+            not ours.
 
     Raises:
         WrongFieldError: One of them has no usable value.
@@ -166,6 +174,11 @@ def with_parameters(wanted: BudgetRequest, parameters: Mapping[str, Parameter]) 
         if asked not in ("strict", "lenient"):
             raise _bad_parameter("handling", "strict or lenient", asked)
         handling = "strict" if "strict" in (asked, handling) else "lenient"
+    preferred = parameters.get("energy")
+    if preferred is not None:
+        if preferred != "least":
+            raise _bad_parameter("energy", "least", preferred)
+        budget = replace(budget, least_energy=True)
     confidence = parameters.get("cascade")
     if confidence is not None:
         cascade = max(_number(confidence), cascade or 0.0)

@@ -84,7 +84,7 @@ class Dispatch:
             slowdown_margin=view.margin,
             elapsed_s=self.now_s - request.received_s + self.overhead_s,
         )
-        behind = self._crowded_out()
+        behind = 0 if request.budget.least_energy else self._crowded_out()
         decided = describe(
             option,
             request.budget,
@@ -93,7 +93,7 @@ class Dispatch:
             requests=len(self.requests),
             cores=self.cores,
             queued=behind,
-            share_s=None if behind else self._share_s(),
+            share_s=None if behind or request.budget.least_energy else self._share_s(),
         )
         if self.cap_w is None:
             return decided

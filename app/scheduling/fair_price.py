@@ -25,26 +25,31 @@ class FairPrice(FairSlack):
         self._price = CoreTimePrice()
 
     def choose(self, view: View) -> Offer:
-        """Return the offer within every limit that is worth most after what its time costs."""
+        """Return the offer within every limit that is worth most after what its time costs.
+
+        Who wants the least energy bids for no core time, and is not counted among those who do.
+        """
+        if view.request.budget.least_energy:
+            return super().choose(view)
         late_factor, slowdown, core_s = view.slowdown + view.margin, view.slowdown, view.core_s
         slack_s, most_core_s = view.slack_s, _MOST_OF_PACE * view.pace_s
-        allowance_j, energy_factor = view.allowance_j, view.energy_factor
         asks_more = not view.request.budget.asks_only_time
         # What is left of the pace for inference if handing over is shared by all who wait.
         most = max(offer.option.batch for offer in view.offers) if view.handover_s else 1
         price = self._price.at((view.pace_s - view.handover_s / most) / slowdown)
-        best, worth = None, -math.inf
+        best, worth, least_j = None, -math.inf, math.inf
         for offer in view.offers:
-            if offer.accuracy <= worth:  # nor is any that follows worth more
+            if offer.accuracy < worth:  # and so is any that follows
                 break
             if (
                 late_factor * offer.latency_s <= slack_s
                 and core_s(offer) <= most_core_s
-                and energy_factor * offer.energy_j <= allowance_j
-                and offer.accuracy - price * core_s(offer) / slowdown > worth
+                and view.affords(offer)
+                and (value := offer.accuracy - price * core_s(offer) / slowdown) >= worth
+                and (value > worth or view.drawn_j(offer) < least_j)
                 and not (asks_more and view.breaks(offer))
             ):
-                best, worth = offer, offer.accuracy - price * core_s(offer) / slowdown
+                best, worth, least_j = offer, value, view.drawn_j(offer)
         if best is None:
             best = super().choose(view)
         self._price.record(view.menu, best.option.batch)

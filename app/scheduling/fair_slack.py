@@ -10,6 +10,9 @@ from typing import Protocol
 from app.scheduling.menu import Menu, Offer
 from app.scheduling.types import BudgetKind, Request
 
+_SAME = 1.05
+"""Times the least energy: up to here a profile, whose figures scatter, tells no batches apart."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
@@ -39,22 +42,38 @@ class View:
     """Requests that wait, this one included."""
     handover_s: float = 0.0
     """How long a batch holds a core beside its inference."""
+    handover_j: float = 0.0
+    """Energy of handing a batch over."""
+    surplus_j: float = 0.0
+    """Energy, beside its requests' allowance, that a batch may take: what others left of theirs."""
 
     def core_s(self, offer: Offer) -> float:
         """Time of a core that one window really takes: its part of inference and handover."""
         option = offer.option
         return self.slowdown * offer.core_s + self.handover_s * option.cores / option.batch
 
+    def drawn_j(self, offer: Offer) -> float:
+        """Energy by which offers are compared: the head's part of inference and handover.
+
+        Receipts and budgets are of inference and reading alone. Yet what it takes to hand a batch
+        over is drawn as well, once for all who share it, and a profile that is nearly flat over
+        batches says nothing of that.
+        """
+        option = offer.option
+        part = option.cores * self.request.windows / option.batch
+        return self.energy_factor * offer.energy_j + self.handover_j * part
+
+    def affords(self, offer: Offer) -> bool:
+        """Whether the node's cap can sustain an offer, what was saved before included."""
+        allowed_j = self.allowance_j + self.surplus_j / offer.requests
+        return self.energy_factor * offer.energy_j <= allowed_j
+
     def outpaced(self, chosen: Offer) -> bool:
         """Whether a more accurate offer kept every limit but the pace."""
         for offer in self.offers:
             if offer.accuracy <= chosen.accuracy:  # nor is any that follows more accurate
                 return False
-            if (
-                self.fits_slack(offer)
-                and self.energy_factor * offer.energy_j <= self.allowance_j
-                and not self.breaks(offer)
-            ):
+            if self.fits_slack(offer) and self.affords(offer) and not self.breaks(offer):
                 return True
         return False
 
@@ -113,33 +132,68 @@ class FairSlack:
 
     def choose(self, view: View) -> Offer:
         """Return the best liked offer that keeps every limit, else the one that misses least."""
+        if view.request.budget.least_energy:
+            return cheapest(view) or self._missing_least(view)
         late_factor = view.slowdown + view.margin
         slack_s, pace_s, core_s = view.slack_s, view.pace_s, view.core_s
-        allowance_j, energy_factor = view.allowance_j, view.energy_factor
         asks_more = not view.request.budget.asks_only_time
+        best, least_j = None, math.inf
         for offer in view.offers:
+            if best is not None and offer.accuracy < best.accuracy:
+                break
             if (
                 late_factor * offer.latency_s <= slack_s
                 and core_s(offer) <= pace_s
-                and energy_factor * offer.energy_j <= allowance_j
+                and view.affords(offer)
                 and not (asks_more and view.breaks(offer))
+                and (drawn_j := view.drawn_j(offer)) < least_j
             ):
-                return offer
-        return min(view.offers, key=lambda offer: (self._misses(offer, view), offer.order))
+                best, least_j = offer, drawn_j
+        if best is not None:
+            return best
+        return self._missing_least(view)
+
+    def _missing_least(self, view: View) -> Offer:
+        """Return the offer that misses least, and is the best liked of those that miss as much."""
+        return min(view.offers, key=lambda offer: self._rank(offer, view))
 
     @staticmethod
-    def _misses(offer: Offer, view: View) -> tuple[float, ...]:
-        """By how much each limit is missed, the most precious first (DESIGN 5.3)."""
+    def _rank(offer: Offer, view: View) -> tuple[object, ...]:
+        """By how much each limit is missed, the most precious first (DESIGN 5.3); then liking."""
         budget, floor = view.request.budget, view.request.budget.accuracy_floor
         latency_s = (view.slowdown + view.margin) * offer.latency_s
         energy_j = view.energy_factor * offer.energy_j + view.request.reading_j
         power_w = view.idle_power_w + view.arrival_rate_hz * energy_j
-        core_s = view.core_s(offer)
+        drawn_j, core_s = view.drawn_j(offer), view.core_s(offer)
         return (
             latency_s if latency_s > view.slack_s else 0.0,
             -offer.accuracy if floor is not None and offer.accuracy < floor else -math.inf,
             power_w if budget.power_w is not None and power_w > budget.power_w else 0.0,
-            energy_j if budget.energy_j is not None and energy_j > budget.energy_j else 0.0,
-            energy_j if view.energy_factor * offer.energy_j > view.allowance_j else 0.0,
+            drawn_j if budget.energy_j is not None and energy_j > budget.energy_j else 0.0,
+            0.0 if view.affords(offer) else drawn_j,
             core_s if core_s > view.pace_s else 0.0,
+            *((drawn_j, -offer.accuracy) if budget.least_energy else (-offer.accuracy, drawn_j)),
+            offer.order,
         )
+
+
+def cheapest(view: View) -> Offer | None:
+    """Return the offer that draws least of those that keep every limit; None if none does.
+
+    The pace is no limit here: hardly any offer takes less of a core than the cheapest. Of batches
+    of one variant that can't be told apart the largest is taken.
+    """
+    fitting = [
+        (view.drawn_j(offer), offer)
+        for offer in view.offers
+        if view.fits_slack(offer) and view.affords(offer) and not view.breaks(offer)
+    ]
+    if not fitting:
+        return None
+    least_j, best = min(fitting, key=lambda found: (found[0], found[1].order))
+    alike = (
+        offer
+        for drawn_j, offer in fitting
+        if drawn_j <= _SAME * least_j and offer.option.permille == best.option.permille
+    )
+    return max(alike, key=lambda offer: (offer.option.batch, -offer.latency_s))

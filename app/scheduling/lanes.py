@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Hashable
+from collections.abc import Container, Hashable
 
 from app.scheduling.types import Request
 
@@ -63,6 +63,7 @@ def lane_key(request: Request) -> LaneKey:
         budget.energy_j,
         budget.power_w,
         budget.accuracy_floor,
+        budget.least_energy,
         budget.strict,
         request.windows,
     )
@@ -109,9 +110,11 @@ class Lanes:
         self._due[request.id] = (due_s, lane)
         self.windows += request.windows
 
-    def most_urgent(self) -> Lane | None:
-        """The lane whose head is due first."""
-        return self._order[0][2] if self._order else None
+    def most_urgent(self, but: Container[Lane] = ()) -> Lane | None:
+        """The lane whose head is due first, of all but some."""
+        if not but:
+            return self._order[0][2] if self._order else None
+        return next((lane for _, _, lane in self._order if lane not in but), None)
 
     def take(self, lane: Lane, count: int) -> tuple[Request, ...]:
         """Remove the first requests of a lane."""

@@ -37,12 +37,19 @@ class Plan:
     share_s: float | None = None
     """Core time that each window may take at the rate of requests, where that decided although
     nobody waited behind it."""
+    least_energy: bool = False
+    """Whether the least energy was wanted, rather than the most accuracy."""
 
     @property
     def reason(self) -> str:
         """One sentence for people."""
         return why_chosen(
-            self.permille, self.expected_accuracy, self.limits, self.queued, self.share_s
+            self.permille,
+            self.expected_accuracy,
+            self.limits,
+            self.queued,
+            self.share_s,
+            least_energy=self.least_energy,
         )
 
 

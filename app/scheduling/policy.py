@@ -1,10 +1,10 @@
-"""Choosing the variant for one request: the most accurate that every budget allows.
+"""Choosing the variant for one request: the most accurate that budgets allow, or the cheapest.
 
 The whole policy is one order on options. Missing a budget by less is better, the most precious
 budget first (latency, accuracy, power, energy: DESIGN 5.3 concedes them in the opposite order);
-then more expected accuracy, less energy, a larger batch (DESIGN 5.8). So one minimum is the best
-plan that fits and also the best that can be done when nothing fits, and a smaller budget never
-gives a plan that costs more of it.
+then more expected accuracy, less energy, a larger batch (DESIGN 5.8), or for who prefers the least
+energy that before accuracy. So one minimum is the best plan that fits and also the best that can
+be done when nothing fits, and a smaller budget never gives a plan that costs more of it.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ def plan(options: Sequence[VariantCost], budget: Budget, node: NodeState) -> Pla
         node: Load and state of the machine.
 
     Returns:
-        The most accurate plan within every budget; if there is none and the budget is not
-        strict, the one that misses by least, ``feasible`` False.
+        The most accurate plan within every budget, or the one of least energy if that is wanted;
+        if there is none and the budget is not strict, the one that misses by least, ``feasible``
+        False.
 
     Raises:
         ValueError: ``options`` is empty.
@@ -86,6 +87,7 @@ def describe(
         cores=cores,
         queued=queued,
         share_s=share_s,
+        least_energy=budget.least_energy,
     )
 
 
@@ -135,10 +137,10 @@ def _order(option: VariantCost, budget: Budget, node: NodeState) -> tuple[object
 
     Every field takes part, so options of equal key are equal and their order can't matter.
     """
+    accuracy_then_energy = (-option.expected_accuracy, option.energy_j)
     return (
         *(_miss(limit) for limit in _limits(option, option.energy_j, budget, node)),
-        -option.expected_accuracy,
-        option.energy_j,
+        *(reversed(accuracy_then_energy) if budget.least_energy else accuracy_then_energy),
         -option.batch,
         option.latency_s,
         option.permille,

@@ -10,6 +10,7 @@ from app.scheduling.recent import RecentJoules
 
 _SECOND = 1.0  # a lone request is judged over one second (DESIGN 5.3)
 _BURST_S = 0.05  # refill that the bucket holds: a second may exceed the cap by so much of it
+_KEPT = 0.5  # of what the bucket holds: not surplus
 _SHORTEST_PERIOD_S = 0.05
 _ROUNDING = 1e-12  # so that what is admitted after a wait doesn't depend on the last bit
 
@@ -199,6 +200,17 @@ class PowerGate:
         most_j = (self._cap_w - self._idle_w) * _SECOND
         each_j = joules / requests if requests > 1.0 else joules
         return each_j if each_j < most_j else most_j
+
+    def surplus_j(self, now_s: float) -> float:
+        """Joules that were not spent when they could have been: what the bucket holds above half.
+
+        Variants come in steps, so a share is seldom spent to the last joule. What is left is for
+        the next batch, or it would run over; the lower half stays for what comes all at once.
+        """
+        if self._cap_w is None:
+            return 0.0
+        bucket = self._bucket
+        return max(bucket.tokens_j(now_s) - _KEPT * bucket.capacity_j, 0.0)
 
     def observe(self, power_w: float, unattributed_w: float, now_s: float) -> None:
         """Let the governor see what the meter says; call it about four times a second.

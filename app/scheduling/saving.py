@@ -1,4 +1,4 @@
-"""What to do while joules are short and not cores: wait for them, and with which offer.
+"""What to do where joules count and not time: wait for them, or for company, and with which offer.
 
 Waiting costs nobody anything then: those who arrive meanwhile make the batch larger and each
 window cheaper. So it lasts as long as the head of the queue can afford.
@@ -11,10 +11,11 @@ import math
 from app.scheduling.fair_slack import Policy, View
 from app.scheduling.menu import Offer
 from app.scheduling.power_gate import PowerGate
+from app.scheduling.types import Request
 
 _SAVING = 0.5
 _SHORTEST_S = 0.0005
-_LONGEST_S = 0.25  # of waiting for joules where no deadline says how long is too long
+_LONGEST_S = 0.25  # of waiting where no deadline says how long is too long
 
 
 def grows_until_s(offer: Offer, view: View, policy: Policy, most_batch: int) -> float:
@@ -22,15 +23,14 @@ def grows_until_s(offer: Offer, view: View, policy: Policy, most_batch: int) -> 
 
     Half of the head's budget may pass; the other half is for a core to be free and to run.
     """
-    if (
-        not policy.concedes
-        or view.energy_factor * offer.energy_j <= view.allowance_j
-        or offer.option.batch >= most_batch
-    ):
+    if not policy.concedes or view.affords(offer) or offer.option.batch >= most_batch:
         return -math.inf
-    head = view.request
-    budget_s = min(head.deadline_s - head.received_s, _LONGEST_S)
-    return head.received_s + _SAVING * budget_s
+    return patient_until_s(view.request)
+
+
+def patient_until_s(request: Request) -> float:
+    """Until when a request may wait for the sake of joules."""
+    return request.received_s + _SAVING * min(request.deadline_s - request.received_s, _LONGEST_S)
 
 
 def instead(
@@ -57,7 +57,7 @@ def instead(
         if wait_s < soonest_s:
             soonest, soonest_s = other, wait_s
         in_time = wait_s + view.slowdown * other.latency_s <= slack_s
-        if in_time and (timely is None or other.energy_j < timely.energy_j):
+        if in_time and (timely is None or view.drawn_j(other) < view.drawn_j(timely)):
             timely = other
     return timely or soonest
 

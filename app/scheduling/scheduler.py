@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 
 from app.scheduling import saving
 from app.scheduling.admission import Ahead, has_room, lateness_s, refusal_for_power
@@ -29,6 +30,16 @@ _LEAST_CORES = 0.5
 # Of the time of cores that reading, deciding and writing share; these come all at once, and
 # everybody waits for them.
 _ROOM = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A batch that holds cores."""
+
+    end_s: float
+    """When it is expected to end."""
+    group: Hashable
+    windows: int
 
 
 class Scheduler:
@@ -69,7 +80,8 @@ class Scheduler:
         self._load = LoadForecast()
         self._timely, self._late = Lanes(), Lanes()
         self._free = limits.cores
-        self._ends_s: dict[int, float] = {}
+        self._running: dict[int, _Running] = {}
+        """By the first request of each."""
         self._dropped: list[Dropped] = []
         self._wake_s = math.inf
 
@@ -81,7 +93,7 @@ class Scheduler:
     @property
     def idle(self) -> bool:
         """Whether nothing waits and nothing runs."""
-        return not self.waiting and not self._ends_s
+        return not self.waiting and not self._running
 
     @property
     def free_cores(self) -> int:
@@ -112,9 +124,14 @@ class Scheduler:
         :attr:`wake_s`.
         """
         self._wake_s = math.inf
-        while self._free > 0 and (lane := self._timely.most_urgent()) is not None:
+        patient: list[Lane] = []
+        while self._free > 0 and (lane := self._timely.most_urgent(patient)) is not None:
             head = lane.head
             if self._give_up(head, lane, now_s):
+                continue
+            if (until_s := self._expects_company_until_s(lane)) > now_s:
+                patient.append(lane)
+                self._wake_s = min(self._wake_s, until_s)
                 continue
             view = self._view(lane, now_s)
             offer = self.policy.choose(view)
@@ -134,7 +151,13 @@ class Scheduler:
         return None
 
     def finished(
-        self, dispatch: Dispatch, *, latency_s: float, energy_j: float, now_s: float
+        self,
+        dispatch: Dispatch,
+        *,
+        latency_s: float,
+        energy_j: float,
+        now_s: float,
+        handover_j: float = 0.0,
     ) -> None:
         """Take back the cores of a dispatch and learn from what it took.
 
@@ -143,9 +166,10 @@ class Scheduler:
             latency_s: Of the inference alone.
             energy_j: Active energy of the inference.
             now_s: The time.
+            handover_j: Active energy of handing it over, where that is measured.
         """
         self._release(dispatch)
-        self.handover = self.handover.updated(now_s - dispatch.now_s - latency_s)
+        self.handover = self.handover.updated(now_s - dispatch.now_s - latency_s, handover_j)
         self.gate.settle(dispatch.predicted_j, energy_j, now_s)
         option = dispatch.offer.option
         self.estimator.observe(
@@ -255,6 +279,24 @@ class Scheduler:
             self._late.add(head, max(head.deadline_s, now_s) + self._limits.late_grace_s)
         return True
 
+    def _expects_company_until_s(self, lane: Lane) -> float:
+        """Until when a batch is not begun beside a larger one of its kind; never, if there is none.
+
+        Those who want the least energy wait for more of them until that one ends or as many wait,
+        for half of their budget at most: what has just been answered comes back one by one, and
+        each would run alone. Others never wait for company (DESIGN 5.8).
+        """
+        head = lane.head
+        if not head.budget.least_energy:
+            return -math.inf
+        largest = max(
+            (r.windows for r in self._running.values() if r.group == head.group), default=0
+        )
+        windows = sum(lane.windows(BATCHES[-1], self._limits.max_windows))
+        if windows >= min(largest, self._most_batch):
+            return -math.inf
+        return saving.patient_until_s(head)
+
     def _drop(self, lanes: Lanes, request: Request, reason: DropReason, now_s: float) -> None:
         lanes.remove(request.id)
         self._dropped.append(Dropped(request, reason, now_s - request.received_s))
@@ -285,10 +327,12 @@ class Scheduler:
             energy_factor=self.estimator.energy_bound,
             pace_s=pace,
             allowance_j=self.gate.allowance_j(rate_hz, self.waiting, _POWER_HORIZON_S, now_s),
+            surplus_j=self.gate.surplus_j(now_s),
             idle_power_w=self.gate.idle_power_w,
             arrival_rate_hz=max(self.arrivals.rate_hz(now_s), 1.0),
             queued=self.waiting,
             handover_s=self.handover.allowance_s,
+            handover_j=self.handover.energy_j,
         )
 
     def _cores_for_inference(self, rate_hz: float) -> float:
@@ -303,14 +347,15 @@ class Scheduler:
         """Run the offer if the power cap has the joules; else wait for them, or take less."""
         until_s = saving.grows_until_s(offer, view, self.policy, self._most_batch)
         if until_s > now_s:
-            self._wake_s = until_s
+            self._wake_s = min(self._wake_s, until_s)
             return None
         factor = self.estimator.energy.mean
         if not self.gate.admits(offer.option.energy_j * factor, now_s):
             offer = saving.instead(offer, view, self.policy, self.gate, factor=factor, now_s=now_s)
             energy_j = offer.option.energy_j * factor
             if not self.gate.admits(energy_j, now_s):
-                self._wake_s = saving.wake_s(energy_j, lane.line[0][0], self.gate, now_s)
+                wake_s = saving.wake_s(energy_j, lane.line[0][0], self.gate, now_s)
+                self._wake_s = min(self._wake_s, wake_s)
                 return None
         predicted_j = offer.option.energy_j * factor
         self.gate.spend(predicted_j, now_s)
@@ -318,7 +363,11 @@ class Scheduler:
         self.arrivals.record(now_s, len(requests))
         cores = offer.option.cores
         self._free -= cores
-        self._ends_s[requests[0].id] = now_s + view.slowdown * offer.latency_s
+        self._running[requests[0].id] = _Running(
+            end_s=now_s + view.slowdown * offer.latency_s,
+            group=requests[0].group,
+            windows=offer.option.batch,
+        )
         return Dispatch(
             requests=requests,
             offer=offer,
@@ -333,8 +382,8 @@ class Scheduler:
 
     def _release(self, dispatch: Dispatch) -> None:
         self._free += dispatch.cores
-        del self._ends_s[dispatch.requests[0].id]
+        del self._running[dispatch.requests[0].id]
 
     def _busy_s(self, now_s: float) -> float:
         """Core time that the running inferences are expected to take yet."""
-        return sum(max(end_s - now_s, 0.0) for end_s in self._ends_s.values())
+        return sum(max(running.end_s - now_s, 0.0) for running in self._running.values())

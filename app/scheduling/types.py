@@ -35,6 +35,8 @@ class Budget:
     """Mean power of the node while the caller's stream is served."""
     accuracy_floor: float | None = None
     """Lowest expected accuracy accepted, in [0, 1]."""
+    least_energy: bool = False
+    """The least energy that all of the above allow is wanted, rather than the most accuracy."""
     strict: bool = False
     """Fail rather than miss; otherwise the best that can be done, marked as missed."""
 
@@ -52,7 +54,12 @@ class Budget:
     @property
     def asks_only_time(self) -> bool:
         """Whether nothing but the deadline is asked for."""
-        return self.energy_j is None and self.power_w is None and self.accuracy_floor is None
+        return (
+            self.energy_j is None
+            and self.power_w is None
+            and self.accuracy_floor is None
+            and not self.least_energy
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,8 @@ def why_chosen(
     limits: Sequence[Limit],
     queued: int = 0,
     share_s: float | None = None,
+    *,
+    least_energy: bool = False,
 ) -> str:
     """Say why a variant was chosen, with what was asked and is expected of every budget.
 
@@ -40,16 +42,22 @@ def why_chosen(
         limits: Budgets and the node's cap, the most precious first.
         queued: Requests behind it that made it smaller.
         share_s: Core time for each at the rate at which requests come, if that made it smaller.
+        least_energy: Whether the least energy was preferred to the most accuracy.
     """
     missed = [limit for limit in limits if limit.missed]
-    decider = _DECIDER[missed[0].kind] if missed else f"most accurate variant ({accuracy:.3f})"
+    if missed:
+        decider = _DECIDER[missed[0].kind]
+    elif least_energy:
+        decider = f"variant of least energy ({accuracy:.3f}), as preferred,"
+    else:
+        decider = f"most accurate variant ({accuracy:.3f})"
     sentence = f"rho {permille / 1000:g}: {decider}"
     if met := _join([_met(limit) for limit in limits if not limit.missed]):
         sentence += f" expected {met}"
     if missed:
         sentence += ", but " + _join([_missed(limit) for limit in missed])
     if not limits:
-        sentence += ", no budget was given"
+        sentence += " no budget was given" if least_energy else ", no budget was given"
     if queued:
         sentence += f"; {queued} more wait{'s' if queued == 1 else ''}, so each gets an even share"
     elif share_s is not None:

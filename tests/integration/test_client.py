@@ -160,6 +160,16 @@ def test_every_budget_reaches_the_service(service: HttpService, connect: Clients
     assert answer.receipt.cascade
 
 
+def test_preferences_reach_the_service_together(service: HttpService, connect: Clients) -> None:
+    answer = connect(service).infer(
+        windows(service), latency_ms=5000, least_energy=True, strict=True
+    )
+    assert answer.plan.ratio == 0.9
+    assert answer.receipt.met
+    assert connect(service).plan(least_energy=True, model="toy").plan.ratio == 0.9
+    assert connect(service).infer(windows(service), least_energy=False).plan.ratio == 0.0
+
+
 def test_the_deadline_of_a_call_is_a_latency_budget_too(
     service: HttpService, connect: Clients
 ) -> None:

@@ -83,6 +83,13 @@ def test_answers_carry_variant_receipt_and_request_id(
     assert sent["server-timing"].startswith("parse;dur=")
 
 
+def test_preferences_in_metadata_are_heard(service: HttpService, client: RpcClient) -> None:
+    data = request_of(service.bundle.spec).SerializeToString()
+    _, call = client.send("ModelInfer", data, metadata=(("prefer", "energy=least"),))
+    assert trailers(call)["preference-applied"] == "energy=least"
+    assert trailers(call)["sentryfuse-variant"] == "1f-900"
+
+
 def test_every_call_is_logged_and_counted(service: HttpService, client: RpcClient) -> None:
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     counted = {"model": "toy", "route": "grpc:ModelInfer", "code": "OK"}

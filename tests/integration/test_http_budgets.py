@@ -239,3 +239,18 @@ def test_under_the_nodes_cap_load_is_shed_with_the_time_to_come_back(
     assert shed.json()["reason"] == "power_cap"
     assert 1 <= int(shed.headers["retry-after"]) <= 10
     assert fresh.metric("sentryfuse_shed_total", reason="power_cap") >= 1
+
+
+@pytest.mark.parametrize(("floor", "ratio"), [(None, 0.9), ("DENSE", 0.0)])
+def test_who_prefers_the_least_energy_gets_the_cheapest_that_the_floor_allows(
+    service: HttpService, floor: str | None, ratio: float
+) -> None:
+    dense = plan(service).json()["plan"]["expected"]["accuracy"]
+    asked = {} if floor is None else {"X_Accuracy_Floor": f"{dense - 1e-4}"}
+    response = service.infer(X_Latency_Budget_Ms="60000", Prefer="energy=least", **asked)
+    assert chosen(response) == ratio
+    assert response.headers["preference-applied"] == "energy=least"
+    assert response.headers["sentryfuse-budget-met"] == "true"
+    answer = response.json()
+    assert "variant of least energy" in answer["plan"]["reason"]
+    assert "energy" not in answer["receipt"]["budget"]

@@ -146,6 +146,13 @@ def test_the_budget_of_a_stream_holds_for_each_window(streamed: HttpService) -> 
     assert answer["id"] == "a"
 
 
+def test_the_windows_of_a_stream_may_get_the_least_energy(streamed: HttpService) -> None:
+    with stream(streamed, energy="least") as client:
+        client.send(0.0, **recording(streamed, LONGEST_S + 0.1))
+        answer = client.next()
+    assert "variant of least energy" in answer["plan"]["reason"]
+
+
 def test_a_strict_budget_that_can_not_be_met_skips_the_window_and_not_the_stream(
     streamed: HttpService,
 ) -> None:

@@ -70,6 +70,20 @@ def test_the_headers_of_an_answer_are_those_of_the_native_api(service: HttpServi
     assert "inference;dur=" in response.headers["server-timing"]
 
 
+def test_the_least_energy_may_be_preferred_in_a_parameter(service: HttpService) -> None:
+    windows = random_windows(service.bundle.spec, service.bundle.spec.modality_names)
+    inputs = [
+        {"name": n, "datatype": "FP32", "shape": [*w.shape], "data": w.ravel().tolist()}
+        for n, w in windows.items()
+    ]
+    response = ask(service, *inputs, parameters={"energy": "least"})
+    assert response.headers["preference-applied"] == "energy=least"
+    answered = response.json()["parameters"]
+    assert answered["ratio"] == 0.9
+    assert answered["budget_met"]
+    assert "as preferred" in answered["reason"]
+
+
 def test_a_strict_budget_that_no_machine_could_meet_says_the_least(service: HttpService) -> None:
     asked = {"energy_budget_mj": 1e-6, "handling": "strict"}
     response = ask(service, tensor(service), parameters=asked)

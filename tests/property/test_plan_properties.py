@@ -32,6 +32,7 @@ budgets = st.builds(
     energy_j=maybe_levels,
     power_w=maybe_levels,
     accuracy_floor=st.none() | accuracies,
+    least_energy=st.booleans(),
     strict=st.booleans(),
 )
 nodes = st.builds(
@@ -87,18 +88,21 @@ def test_a_feasible_plan_never_exceeds_any_budget(
 
 
 @cases
-def test_a_feasible_plan_is_the_most_accurate_of_all_that_fit(
+def test_a_feasible_plan_is_the_most_accurate_or_the_cheapest_of_all_that_fit(
     options: Options, budget: Budget, node: NodeState
 ) -> None:
     alone = [planned([option], replace(budget, strict=True), node) for option in options]
-    best = max((p.expected_accuracy for p in alone if p is not None), default=None)
+    fitting = [p for p in alone if p is not None]
     decision = planned(options, budget, node)
-    if best is None:
+    if not fitting:
         assert decision is None or not decision.feasible
+        return
+    assert decision is not None
+    assert decision.feasible
+    if budget.least_energy:
+        assert decision.expected_energy_j == min(p.expected_energy_j for p in fitting)
     else:
-        assert decision is not None
-        assert decision.feasible
-        assert decision.expected_accuracy == best
+        assert decision.expected_accuracy == max(p.expected_accuracy for p in fitting)
 
 
 @cases

@@ -42,6 +42,7 @@ class Driven(RuleBasedStateMachine):
         strict=st.booleans(),
         energy_j=st.none() | st.floats(1e-3, 0.1),
         floor=st.none() | st.sampled_from([0.5, 0.85, 0.95]),
+        least_energy=st.booleans(),
     )
     def submit(
         self,
@@ -51,11 +52,13 @@ class Driven(RuleBasedStateMachine):
         strict: bool,
         energy_j: float | None,
         floor: float | None,
+        least_energy: bool,
     ) -> None:
         budget = Budget(
             latency_s=None if budget_ms is None else 1e-3 * budget_ms,
             energy_j=energy_j,
             accuracy_floor=floor,
+            least_energy=least_energy,
             strict=strict,
         )
         self.count += 1
@@ -85,7 +88,11 @@ class Driven(RuleBasedStateMachine):
         took_s = factor * dispatch.offer.latency_s
         self.now_s += took_s
         self.made.finished(
-            dispatch, latency_s=took_s, energy_j=dispatch.predicted_j, now_s=self.now_s
+            dispatch,
+            latency_s=took_s,
+            energy_j=dispatch.predicted_j,
+            now_s=self.now_s,
+            handover_j=factor * 1e-3,
         )
 
     @rule(seconds=st.floats(0, 0.2))
@@ -152,6 +159,7 @@ budgets = st.builds(
     energy_j=st.none() | st.floats(1e-4, 0.1),
     power_w=st.none() | st.floats(2.0, 10.0),
     accuracy_floor=st.none() | st.floats(0, 1),
+    least_energy=st.booleans(),
 )
 
 

@@ -19,7 +19,7 @@ _LONGEST_ID = 128
 _MOST_PARAMETERS = 64
 _BUDGETS = (
     *("latency_budget_ms", "energy_budget_mj", "power_budget_w", "accuracy_floor"),
-    *("handling", "cascade"),
+    *("handling", "energy", "cascade"),
 )
 _OF_THE_HANDSHAKE = (
     b"grpc-timeout",

@@ -30,6 +30,7 @@ _BUDGETS = {
     "accuracy_floor": {**_POSITIVE, "maximum": 1},
     "timeout": {"type": "integer", "minimum": 0, "description": "Microseconds; 0 for none"},
     "handling": {"enum": ["strict", "lenient"]},
+    "energy": {"enum": ["least"]},
     "cascade": {**_POSITIVE, "exclusiveMaximum": 1},
     "binary_data_output": {"type": "boolean"},
 }

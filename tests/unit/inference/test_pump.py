@@ -314,3 +314,17 @@ def test_who_waits_for_energy_is_let_go_when_the_cap_is_lifted() -> None:
         assert await answers(ticket) == [[1]]
 
     run(scenario, cap_w=3.04)
+
+
+def test_what_handing_over_draws_is_told_and_charged_to_nobody() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.slow.go.set()
+        charged: list[float] = []
+        bench.pump._charge = lambda cpu_s: charged.append(cpu_s) or WATTS * cpu_s  # type: ignore[func-returns-value]
+        (served,) = await outcomes(bench.send(1.0))
+        assert isinstance(served, Served)
+        handover_j = bench.scheduler.handover.energy_j
+        assert 0 < handover_j < WATTS * 0.05  # a twentieth of a second would be absurd
+        assert charged == [pytest.approx(served.run.cpu_s + 0.001)]  # inference and reading
+
+    run(scenario)

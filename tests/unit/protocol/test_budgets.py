@@ -139,6 +139,24 @@ def test_an_answer_may_be_asked_for_without_plan_and_receipt(
     assert parse_budget([(b"prefer", b"wait=1"), (b"prefer", value.encode())]).minimal is minimal
 
 
+@pytest.mark.parametrize(
+    ("value", "least", "applied"),
+    [
+        ("energy=least", True, "energy=least"),
+        ('Energy = "Least"; a=b, wait=1', True, "energy=least"),
+        ("return=minimal, energy=least", True, "energy=least, return=minimal"),
+        ("energy=least, handling=strict", True, "handling=strict, energy=least"),
+        ("energy=most", False, ""),
+        ("xenergy=least", False, ""),
+    ],
+)
+def test_the_least_energy_may_be_preferred(value: str, least: bool, applied: str) -> None:
+    wanted = parse_budget(headers(prefer=value))
+    assert wanted.budget.least_energy is least
+    assert wanted.budget.energy_j is None
+    assert wanted.applied == applied
+
+
 def test_a_cascade_is_off_unless_asked_for() -> None:
     assert parse_budget([]).cascade is None
     assert parse_budget([(b"sentryfuse-cascade", b"0.9")]).cascade == 0.9

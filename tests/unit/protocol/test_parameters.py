@@ -72,6 +72,14 @@ def test_parameters_leave_other_preferences_as_they_are() -> None:
     )
 
 
+def test_the_least_energy_can_be_preferred_in_either_place() -> None:
+    assert wanted(energy="least").applied == "energy=least"
+    headers = parse_budget([(b"prefer", b"energy=least")])
+    assert with_parameters(headers, {"accuracy_floor": 0.9}).budget == Budget(
+        accuracy_floor=0.9, least_energy=True
+    )
+
+
 def test_a_cascade_can_be_asked_for() -> None:
     assert wanted(cascade=0.9).cascade == 0.9
     assert wanted(cascade="0.9").cascade == 0.9
@@ -93,6 +101,8 @@ BAD: list[tuple[str, Parameter]] = [
         ("accuracy_floor", 0),
         ("handling", "loose"),
         ("handling", True),
+        ("energy", "most"),
+        ("energy", 5),
         ("cascade", 1),
         ("cascade", 0),
         ("cascade", "high"),

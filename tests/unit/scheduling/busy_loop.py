@@ -47,7 +47,7 @@ def costs(windows: int) -> list[VariantCost]:
 class Blind(Handover):
     """Sees no handover, as if there were none."""
 
-    def updated(self, seconds: float) -> Handover:
+    def updated(self, seconds: float, energy_j: float = 0.0) -> Handover:
         return self
 
 

@@ -94,6 +94,20 @@ def test_what_is_chosen_fits_the_slack_and_the_joules_if_anything_does(
             assert offer.energy_j <= shown.allowance_j
 
 
+@pytest.mark.parametrize("policy", [FairSlack(), FairPrice()])
+def test_what_others_saved_buys_a_batch_a_better_variant(policy: FairSlack) -> None:
+    of = Menu(costs)  # four windows: 165, 85 and 25 mJ
+    facts = {"offers": of.offers((1,) * 4), "allowance_j": 7e-3}
+
+    def chosen(surplus_j: float) -> tuple[int, int]:
+        offer = policy.choose(view(of, **facts, surplus_j=surplus_j))
+        return offer.option.permille, offer.requests
+
+    assert chosen(0.0) == (900, 4)
+    assert chosen(0.020)[0] == 500
+    assert chosen(0.060)[0] == 0
+
+
 @given(slack_ms=st.floats(0.5, 100), slowdown=st.floats(0.2, 5), margin=st.floats(0, 1))
 def test_where_nobody_waits_it_chooses_as_fair_slack(
     slack_ms: float, slowdown: float, margin: float

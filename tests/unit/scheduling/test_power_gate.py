@@ -131,6 +131,17 @@ def test_the_allowance_shares_what_comes_and_what_is_there_among_all_requests() 
     assert fresh.allowance_j(0.0, 1, 10.0, 0.0) == 6.0
 
 
+def test_the_surplus_is_what_the_bucket_holds_above_half() -> None:
+    made = gate()
+    held_j = made.tokens_j(0.0)
+
+    assert gate(None).surplus_j(0.0) == 0.0
+    assert made.surplus_j(0.0) == pytest.approx(held_j / 2)
+    made.spend(0.8 * held_j, 0.0)
+    assert made.surplus_j(0.0) == 0.0
+    assert made.surplus_j(100.0) == pytest.approx(held_j / 2)
+
+
 def test_power_that_no_request_was_charged_for_leaves_less_for_requests() -> None:
     shared = gate()
     for tick in range(1, 41):

@@ -41,7 +41,7 @@ def _dense(place: Place) -> dict[str, str]:
 
 
 def _binary(windows: Windows, **headers: str) -> bytes:
-    return v2_binary(_PATH, windows, "probabilities", **_MINIMAL, **headers)
+    return v2_binary(_PATH, windows, "probabilities", **(_MINIMAL | headers))
 
 
 def _json(windows: Windows) -> bytes:
@@ -53,8 +53,9 @@ def _hurried(windows: Windows) -> bytes:
 
 
 def _frugal(windows: Windows) -> bytes:
-    # Nothing fits such an energy budget, so what the floor allows is taken at its cheapest.
-    return _binary(windows, X_Energy_Budget_mJ="0.001", X_Accuracy_Floor=str(FLOOR))
+    return _binary(
+        windows, Prefer=f"{_MINIMAL['Prefer']}, energy=least", X_Accuracy_Floor=str(FLOOR)
+    )
 
 
 def _most_probable(headers: Mapping[str, str], body: bytes) -> NDArray[np.float32]:
@@ -110,8 +111,8 @@ OURS_FRUGAL = Peer(
     title="SentryFuse, frugal",
     body="binary",
     configuration=f"all variants, `X-Accuracy-Floor: {FLOOR}` (a point below the dense variant) "
-    "and `X-Energy-Budget-mJ: 0.001`, which nothing fits, on each request: the least energy that "
-    "the floor allows; everything else as it comes; no access log",
+    "and `Prefer: energy=least` on each request: the least energy that the floor allows; "
+    "everything else as it comes; no access log",
     advice=_ADVICE,
     command=_command,
     environment=_environment,

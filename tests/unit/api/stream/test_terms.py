@@ -56,6 +56,7 @@ def test_a_proxy_s_limit_on_the_handshake_is_no_budget_of_a_window() -> None:
         (b"silence_s.sensor_0=0", WrongFieldError),
         (b"timeout=1", WrongFieldError),
         (b"handling=maybe", WrongFieldError),
+        (b"energy=most", WrongFieldError),
         (b"&&", MalformedError),
         (b"hop_s", MalformedError),
         (b"id=%ff", MalformedError),
