@@ -66,6 +66,7 @@ class Trainer:
         settings: How to train.
         train: Windows of the training groups.
         normalisation: Statistics of exactly those windows.
+        model: What to go on from, and changed in place; a fresh one by default.
     """
 
     def __init__(
@@ -74,12 +75,14 @@ class Trainer:
         settings: TrainingSettings,
         train: WindowSet,
         normalisation: Mapping[str, Normalisation],
+        *,
+        model: GatedModel | None = None,
     ) -> None:
         torch.manual_seed(settings.seed)
         torch.set_num_threads(settings.threads)
         self.settings = settings
-        self.model = GatedModel(spec)
-        if spec.backbone.sample_norm:
+        self.model = GatedModel(spec) if model is None else model
+        if spec.backbone.sample_norm and model is None:
             self.model.backbone.fit_samples(standardise(train.arrays, normalisation))
         averaging = get_ema_multi_avg_fn(settings.ema_decay)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(self.model, multi_avg_fn=averaging)

@@ -39,6 +39,17 @@ def sparse(
     return layer.double()
 
 
+def _graph(x: torch.Tensor) -> str:
+    """Names of the steps by which ``x`` came about."""
+    names, left = [], [x.grad_fn]
+    while left:
+        step = left.pop()
+        if step is not None:
+            names.append(step.name())
+            left += [before for before, _ in step.next_functions]
+    return " ".join(names)
+
+
 @pytest.mark.parametrize("heads", [[0, 2, 3], [1], [2, 3], [0, 1, 2, 3]])
 def test_removing_heads_equals_scaling_them_to_zero(heads: list[int]) -> None:
     attention = GroupedQueryAttention(embed_dim=16, head_dim=8, kv_index=[0, 0, 1, 1]).double()
@@ -67,6 +78,16 @@ def test_grouped_attention_equals_the_library_kernel() -> None:
     attention = GroupedQueryAttention(embed_dim=16, head_dim=8, kv_index=[0, 0, 1, 1])
     expected = torch.nn.functional.scaled_dot_product_attention(q, k, v)
     torch.testing.assert_close(attention.attend(q, k, v), expected, **EXACT)
+
+
+def test_long_windows_in_training_get_the_same_answers_from_another_kernel() -> None:
+    attention = GroupedQueryAttention(embed_dim=16, head_dim=8, kv_index=[0, 0, 1, 1]).double()
+    x = tokens(time=70)
+    trained = attention(x)
+    with torch.inference_mode():
+        asked = attention(x)
+    assert "ScaledDotProduct" in _graph(trained)
+    torch.testing.assert_close(trained.detach(), asked.clone(), **EXACT)
 
 
 @pytest.mark.parametrize("form", [SentryAttend, SharedSentryAttend])

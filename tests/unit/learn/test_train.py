@@ -129,6 +129,22 @@ def test_elastic_steps_begin_when_they_are_told_to(data: Path) -> None:
     assert all(loss > 0 for loss in losses[2:])
 
 
+def test_training_goes_on_from_a_model_that_is_given(data: Path) -> None:
+    windows, settings = load_windows(data), recipe(shape={"sample_norm": True})
+    spec, statistics = model_spec(windows, settings), fit_normalisation(windows)
+    first = Trainer(spec, settings.training, windows, statistics)
+    first.run_epoch()
+    before = {name: w.clone() for name, w in first.averaged.state_dict().items()}
+
+    further = Trainer(spec, settings.training, windows, statistics, model=first.averaged)
+
+    for name, weights in further.averaged.state_dict().items():
+        torch.testing.assert_close(weights, before[name], rtol=0, atol=0)
+    further.run_epoch()
+    name = "backbone.classifier.weight"
+    assert not torch.equal(further.averaged.state_dict()[name], before[name])
+
+
 def test_where_values_are_missing_the_model_learns_from_which_are(
     data: Path, tmp_path: Path
 ) -> None:
