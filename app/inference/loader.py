@@ -116,6 +116,7 @@ class Loader:
                 like=_profile_of_a_twin(model, others),
                 idle=alone,
             )
+            await asyncio.get_running_loop().run_in_executor(thread, give_back_buffers)
         try:
             with self._threads(alone=alone) as threads:
                 await self._warm(model, threads, alone=alone)
