@@ -70,7 +70,7 @@ class Part:
 def complete_parts(config: GridConfig, records: Iterable[Measured]) -> list[Part]:
     """Return the whole grid if it is complete, and each data set with its complete seeds.
 
-    A grid of one data set that has a prefix is that data set.
+    A grid of one data set that has a prefix is that data set, under its prefix.
 
     A data set of which only some seeds are complete says so in its name: ``hydraulic_1_seed``.
     """
@@ -83,13 +83,13 @@ def complete_parts(config: GridConfig, records: Iterable[Measured]) -> list[Part
     parts = []
     if all(found == config.seeds for found in seeds.values()):
         parts.append(_part(config.prefix, config, config.data, config.seeds, known))
-    if len(config.data) == 1 and config.prefix:
-        return parts  # it would be the same again
+    alone = config.prefix and len(config.data) == 1
     for data, found in seeds.items():
-        if found:
+        if found and not (alone and parts):  # which would be the same again
             plural = "s" if len(found) > 1 else ""
             some = "" if found == config.seeds else f"_{len(found)}_seed{plural}"
-            parts.append(_part(f"{data}{some}", config, (data,), found, known))
+            name = config.prefix if alone else data
+            parts.append(_part(f"{name}{some}", config, (data,), found, known))
     return parts
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -79,6 +80,19 @@ def test_the_whole_grid_is_a_part_without_a_name() -> None:
     parts = complete_parts(GRID, measured(("rig", "watch"), (0, 1), 0.6))
 
     assert [part.name for part in parts] == ["", "rig", "watch"]
+
+
+def test_a_grid_beside_another_puts_its_prefix_before_its_figures() -> None:
+    beside = replace(GRID, prefix="more")
+    alone = beside.part(("rig",), beside.seeds)
+    records = measured(("rig", "watch"), (0, 1), 0.6)
+
+    def names(config: GridConfig, known: list[dict[str, Any]]) -> list[str]:
+        return [part.name for part in complete_parts(config, known)]
+
+    assert names(beside, records) == ["more", "rig", "watch"]
+    assert names(alone, measured(("rig",), (0, 1), 0.6)) == ["more"]
+    assert names(alone, measured(("rig",), (1,), 0.6)) == ["more_1_seed"]
 
 
 def test_a_page_of_an_unfinished_grid_says_how_much_of_it_is_there() -> None:
