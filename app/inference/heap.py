@@ -6,8 +6,8 @@ with 36 variants of the shipped bundle. Inference wants the opposite: buffers th
 and given back a thousand times a second must not be mapped anew each time.
 
 The same holds for what is free at the end of a heap, which every thread has of its own: given back
-after every batch, it is a hundred page faults for each request, a twentieth of its CPU time; kept for
-ever, it is the memory of the largest batch there has been. So it is kept for a second.
+after every batch, it is a hundred page faults for each request, a twentieth of its CPU time; kept
+for ever, it is the memory of the largest batch there has been. So it is kept for a second.
 """
 
 from __future__ import annotations
