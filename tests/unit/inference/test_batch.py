@@ -37,6 +37,13 @@ def test_requests_in_one_batch_get_the_answers_they_get_alone(variant: Variant) 
     np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-5)
 
 
+def test_rows_of_several_requests_stand_below_each_other() -> None:
+    requests = [windows(batch, seed) for seed, batch in enumerate((1, 3, 2))]
+    for name, rows in assemble(requests).items():
+        assert rows.dtype == np.float32
+        np.testing.assert_array_equal(rows, np.concatenate([one[name] for one in requests]))
+
+
 def test_rows_shared_out_and_joined_are_those_of_one_run(variant: Variant) -> None:
     whole = windows(7, seed=1)
     shares = share_out(whole, 3)
