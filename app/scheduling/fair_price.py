@@ -50,7 +50,6 @@ class FairPrice(FairSlack):
                 and not (asks_more and view.breaks(offer))
             ):
                 best, worth, least_j = offer, value, view.drawn_j(offer)
-        if best is None:
-            best = super().choose(view)
+        best = super().choose(view) if best is None else self._sparing(view, best)
         self._price.record(view.menu, best.option.batch)
         return best

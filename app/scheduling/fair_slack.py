@@ -9,6 +9,7 @@ from typing import Protocol
 
 from app.scheduling.menu import Menu, Offer
 from app.scheduling.types import BudgetKind, Request
+from app.scheduling.waiting import NOBODY, Waiting
 
 _SAME = 1.05
 """Times the least energy: up to here a profile, whose figures scatter, tells no batches apart."""
@@ -44,6 +45,8 @@ class View:
     """How long a batch holds a core beside its inference."""
     handover_j: float = 0.0
     """Energy of handing a batch over."""
+    waiting: Waiting = NOBODY
+    """Everybody's time that is left; nobody's where time is no matter any more."""
     surplus_j: float = 0.0
     """Energy, beside its requests' allowance, that a batch may take: what others left of theirs."""
 
@@ -80,6 +83,17 @@ class View:
     def fits_slack(self, offer: Offer) -> bool:
         """Whether the head is expected to be in time."""
         return (self.slowdown + self.margin) * offer.latency_s <= self.slack_s
+
+    def late(self, offer: Offer, window_s: float) -> int:
+        """How many of those who wait are expected to be late if an offer is taken.
+
+        Args:
+            offer: What is run now.
+            window_s: Core time of a window of those left behind, on a machine that is not slow.
+        """
+        factor = self.slowdown + self.margin
+        request_s = factor * window_s * self.request.windows
+        return self.waiting.late(offer.requests, factor * offer.latency_s, request_s)
 
     def breaks(self, offer: Offer) -> BudgetKind | None:
         """Return the first of the head's budgets but latency that is missed."""
@@ -123,7 +137,8 @@ class FairSlack:
 
     Under backlog an offer must also keep the pace at which everyone who waits can be served. It
     is the least precious limit: a caller's budget is never missed for it, but accuracy that
-    nobody asked for is given up.
+    nobody asked for is given up. Where somebody would be late all the same, what makes the
+    fewest late is taken (decision 25).
     """
 
     name = "fair-slack"
@@ -133,7 +148,7 @@ class FairSlack:
     def choose(self, view: View) -> Offer:
         """Return the best liked offer that keeps every limit, else the one that misses least."""
         if view.request.budget.least_energy:
-            return cheapest(view) or self._missing_least(view)
+            return self._sparing(view, cheapest(view) or self._missing_least(view))
         late_factor = view.slowdown + view.margin
         slack_s, pace_s, core_s = view.slack_s, view.pace_s, view.core_s
         asks_more = not view.request.budget.asks_only_time
@@ -149,9 +164,36 @@ class FairSlack:
                 and (drawn_j := view.drawn_j(offer)) < least_j
             ):
                 best, least_j = offer, drawn_j
-        if best is not None:
-            return best
-        return self._missing_least(view)
+        return self._sparing(view, best or self._missing_least(view))
+
+    def _sparing(self, view: View, liked: Offer) -> Offer:
+        """Return the offer that makes the fewest late, the liked one if none makes fewer.
+
+        A batch that its head's slack allows may be so small that all behind it are late, or all
+        of them in a larger batch, of a smaller variant, in time. Who is strict is not made late
+        for others.
+        """
+        if len(view.waiting.all_s) < 2:
+            return liked
+        window_s: dict[int, float] = {}
+        for offer in view.offers:
+            permille, core_s = offer.option.permille, offer.core_s
+            window_s[permille] = min(core_s, window_s.get(permille, core_s))
+        fewest = view.late(liked, window_s[liked.option.permille])
+        if not fewest:
+            return liked
+        sparing = [liked]
+        unmoved = view.request.budget.strict and view.fits_slack(liked)
+        for offer in view.offers:
+            late = view.late(offer, window_s[offer.option.permille])
+            if late > fewest or (unmoved and not view.fits_slack(offer)):
+                continue
+            if late < fewest:
+                fewest, sparing = late, []
+            sparing.append(offer)
+        if liked in sparing:
+            return liked
+        return min(sparing, key=lambda offer: self._rank(offer, view))
 
     def _missing_least(self, view: View) -> Offer:
         """Return the offer that misses least, and is the best liked of those that miss as much."""

@@ -31,6 +31,10 @@ class Lane:
         """The most urgent."""
         return self.line[0][2]
 
+    def first_due(self, count: int) -> list[float]:
+        """Deadlines of the first."""
+        return [entry[0] for entry in self.line[:count]]
+
     def windows(self, most_requests: int, most_windows: int) -> tuple[int, ...]:
         """Windows of each of the first requests, as many as may share a batch; one at least."""
         first = self.line[:most_requests]
@@ -140,6 +144,10 @@ class Lanes:
     def due_at(self, rank: int) -> float:
         """Deadline of the request that is ``rank``-th in line over all lanes, from 0."""
         return self._order[rank][0]
+
+    def first_due(self, count: int) -> list[float]:
+        """Deadlines of the first in line over all lanes."""
+        return [entry[0] for entry in self._order[:count]]
 
     def ahead_of(self, due_s: float) -> int:
         """How many wait that are due no later."""

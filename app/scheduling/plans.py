@@ -49,6 +49,7 @@ class Plan:
             self.limits,
             self.queued,
             self.share_s,
+            requests=self.requests,
             least_energy=self.least_energy,
         )
 

@@ -24,6 +24,7 @@ from app.scheduling.menu import BATCHES, Menu, Offer
 from app.scheduling.pace import pace_s
 from app.scheduling.power_gate import PowerGate
 from app.scheduling.types import Request
+from app.scheduling.waiting import MOST_LOOKED_AT, NOBODY, Waiting
 
 _POWER_HORIZON_S = 1.0
 _LEAST_CORES = 0.5
@@ -326,6 +327,7 @@ class Scheduler:
             margin=self.estimator.latency_margin,
             energy_factor=self.estimator.energy_bound,
             pace_s=pace,
+            waiting=NOBODY if late else self._waiting(lane, answered_s, now_s),
             allowance_j=self.gate.allowance_j(rate_hz, self.waiting, _POWER_HORIZON_S, now_s),
             surplus_j=self.gate.surplus_j(now_s),
             idle_power_w=self.gate.idle_power_w,
@@ -333,6 +335,21 @@ class Scheduler:
             queued=self.waiting,
             handover_s=self.handover.allowance_s,
             handover_j=self.handover.energy_j,
+        )
+
+    def _waiting(self, lane: Lane, answered_s: float, now_s: float) -> Waiting:
+        """What those who are not late yet have left; nothing where only one waits."""
+        if self._timely.count < 2:
+            return NOBODY
+        if self._free > 1:
+            next_core_s = 0.0
+        else:
+            ends_s = (running.end_s for running in self._running.values())
+            next_core_s = max(min(ends_s, default=math.inf) - now_s, 0.0)
+        return Waiting(
+            lane_s=[due_s - answered_s for due_s in lane.first_due(MOST_LOOKED_AT)],
+            all_s=[due_s - answered_s for due_s in self._timely.first_due(2 * MOST_LOOKED_AT)],
+            next_core_s=next_core_s,
         )
 
     def _cores_for_inference(self, rate_hz: float) -> float:

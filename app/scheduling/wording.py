@@ -32,6 +32,7 @@ def why_chosen(
     queued: int = 0,
     share_s: float | None = None,
     *,
+    requests: int = 1,
     least_energy: bool = False,
 ) -> str:
     """Say why a variant was chosen, with what was asked and is expected of every budget.
@@ -42,10 +43,13 @@ def why_chosen(
         limits: Budgets and the node's cap, the most precious first.
         queued: Requests behind it that made it smaller.
         share_s: Core time for each at the rate at which requests come, if that made it smaller.
+        requests: How many share its batch.
         least_energy: Whether the least energy was preferred to the most accuracy.
     """
     missed = [limit for limit in limits if limit.missed]
-    if missed:
+    if missed and missed[0].kind == "latency" and (requests > 1 or queued):
+        decider = "variant that leaves the fewest late"
+    elif missed:
         decider = _DECIDER[missed[0].kind]
     elif least_energy:
         decider = f"variant of least energy ({accuracy:.3f}), as preferred,"

@@ -77,9 +77,16 @@ def poisson(rate_hz: float, start_s: float, end_s: float, seed: int) -> list[flo
 
 
 class BusyLoop:
-    """Runs a scheduler on it."""
+    """Runs a scheduler on it, for requests of one accuracy floor or none."""
 
-    def __init__(self, *, cores: int = 2, seed: int = 0, blind: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        cores: int = 2,
+        seed: int = 0,
+        blind: bool = False,
+        accuracy_floor: float | None = None,
+    ) -> None:
         menu = Menu(costs)
         self.scheduler = Scheduler(
             lambda group: menu,
@@ -90,6 +97,7 @@ class BusyLoop:
         if blind:
             self.scheduler.handover = Blind()
         self.served = Served()
+        self._budget = Budget(latency_s=BUDGET_S, accuracy_floor=accuracy_floor)
         self._rng = random.Random(seed)
         self._free_s = 0.0
         self._count = itertools.count()
@@ -112,7 +120,7 @@ class BusyLoop:
         return self._free_s
 
     def _arrive(self, now_s: float, number: int) -> None:
-        request = Request(id=number, group="a", budget=Budget(latency_s=BUDGET_S), received_s=now_s)
+        request = Request(id=number, group="a", budget=self._budget, received_s=now_s)
         self._at(self._loop(now_s, READ_S), self._submit, request)
 
     def _submit(self, now_s: float, request: Request) -> None:

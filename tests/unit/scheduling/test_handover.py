@@ -70,7 +70,7 @@ def test_a_scheduler_that_does_not_see_it_is_late() -> None:
     arrivals = poisson(1600, 0, SECONDS, seed=2)
 
     assert BusyLoop().run(arrivals).attainment(len(arrivals)) >= 0.99
-    assert BusyLoop(blind=True).run(arrivals).attainment(len(arrivals)) < 0.7
+    assert BusyLoop(blind=True).run(arrivals).attainment(len(arrivals)) < 0.95
 
 
 def test_the_more_come_the_smaller_variants_are() -> None:

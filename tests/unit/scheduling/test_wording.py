@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from app.scheduling import Budget, NodeState, VariantCost, plan
-from app.scheduling.wording import quantity
+from app.scheduling.types import Limit
+from app.scheduling.wording import quantity, why_chosen
 
 OPTION = VariantCost(
     permille=800, flops=1, latency_s=3.1e-3, energy_j=0.012, expected_accuracy=0.8612
@@ -40,6 +41,12 @@ def test_a_plan_that_misses_says_what_decided_and_what_is_missed() -> None:
         "an accuracy of 0.861 is expected where 0.900 was asked "
         "and 12 mJ is expected where 10 mJ was asked"
     )
+
+
+@pytest.mark.parametrize("company", [{"requests": 4}, {"queued": 3}])
+def test_who_is_late_for_others_is_told_so(company: dict[str, int]) -> None:
+    late = Limit("latency", 0.002, 0.0031, missed=True)
+    assert "variant that leaves the fewest late, but" in why_chosen(800, 0.9, [late], **company)
 
 
 def test_a_plan_that_misses_one_budget_says_which_others_it_keeps() -> None:
