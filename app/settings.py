@@ -6,10 +6,17 @@ import os
 from ipaddress import ip_address
 from pathlib import Path
 from socket import gethostname
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from sentryfuse.energy import MeterName
 from sentryfuse.errors import ConfigError
@@ -24,10 +31,10 @@ def _profile_dir() -> Path:
     return Path(cache).expanduser() / "sentryfuse" / "profiles"
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Settings of one service process; a field ``x`` is the variable ``SENTRYFUSE_X``."""
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     models: Path = Field(
         Path("models"), description="Directory of bundles, laid out as NAME/VERSION/"
@@ -35,7 +42,7 @@ class Settings(BaseSettings):
     default_model: str = Field(
         "", description="Model behind /v1/infer; the first by name if not set"
     )
-    load_models: Annotated[tuple[str, ...], NoDecode] = Field(
+    load_models: tuple[str, ...] = Field(
         (), description="Models served from the start, separated by commas; all if not set"
     )
     serve_versions: int = Field(
@@ -51,7 +58,7 @@ class Settings(BaseSettings):
         description="TCP port for gRPC, beside HTTP's; off if not set (sentryfuse[grpc])",
     )
 
-    ratios: Annotated[tuple[float, ...], NoDecode] = Field(
+    ratios: tuple[float, ...] = Field(
         (0.0, 0.25, 0.5, 0.65, 0.8, 0.9),
         description="Pruning ratios served, separated by commas, each in [0, 1)",
     )
@@ -343,8 +350,13 @@ def load_settings(**overrides: Any) -> Settings:
     Raises:
         ConfigError: A setting makes no sense; the message names its variable.
     """
+    environment = {
+        name: value
+        for name in Settings.model_fields
+        if (value := os.environ.get(ENV_PREFIX + name.upper())) is not None
+    }
     try:
-        return Settings(**overrides)
+        return Settings(**environment | overrides)
     except ValidationError as error:
         first = error.errors()[0]
         what = first["msg"].removeprefix("Value error, ")
