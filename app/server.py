@@ -25,6 +25,7 @@ def serve(settings: Settings | None = None, *, policy: Policy | None = None) -> 
         # Only what it needs: the supervisor serves nothing, and should be small.
         from app.processes.supervisor import Supervisor
 
+        gc.enable()
         if status := Supervisor(settings).run():
             sys.exit(status)
         return

@@ -155,8 +155,7 @@ class Loader:
 
         async def run(resident: Resident) -> None:
             def rehearsal() -> None:
-                most_windows = self._settings.batch_windows
-                rehearse([resident.variant], model.spec, most_windows=most_windows)
+                rehearse([resident.variant], model.spec)
                 give_back_buffers()
 
             await asyncio.get_running_loop().run_in_executor(threads, rehearsal)

@@ -11,23 +11,22 @@ from sentryfuse.spec import ModelSpec
 from sentryfuse.variants import Variant
 
 
-def rehearse(variants: Iterable[Variant], spec: ModelSpec, *, most_windows: int) -> None:
-    """Run each variant on silence, at the smallest batch and at the largest.
+def rehearse(variants: Iterable[Variant], spec: ModelSpec) -> None:
+    """Run each variant on silence, on one window and on two.
 
-    A graph is the same at every batch, so the sizes in between would tell nothing new. Takes
-    tens of milliseconds for each variant of the shipped bundle, nearly all of it for the large
-    batch; better on a thread where nobody waits for it than in somebody's first request.
+    A graph is the same at every batch, so larger ones would tell nothing new, and what they take
+    of memory is given back before the first request. Takes milliseconds for each variant of the
+    shipped bundle; better on a thread where nobody waits for it than in somebody's first request.
 
     Args:
         variants: In memory.
         spec: Of their model.
-        most_windows: Largest batch of several requests.
 
     Raises:
         BundleError: A variant answers something that is no finite number.
     """
     held = list(variants)
-    for windows in sorted({1, most_windows}):
+    for windows in (1, 2):
         silence = {
             m.name: np.zeros((windows, m.length, m.channels), np.float32) for m in spec.modalities
         }

@@ -7,46 +7,25 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 
-from sentryfuse.cli.bench import app as bench_app
-from sentryfuse.cli.build import build
-from sentryfuse.cli.data import app as data_app
-from sentryfuse.cli.inspect import inspect
-from sentryfuse.cli.keys import app as keys_app
-from sentryfuse.cli.meter import meter
 from sentryfuse.cli.options import epilog
-from sentryfuse.cli.predict import predict
-from sentryfuse.cli.profile import profile
-from sentryfuse.cli.serve import serve
-from sentryfuse.cli.train import train
 from sentryfuse.errors import SentryFuseError
 
 FAILURE = 1
 USAGE = 2
 INTERRUPTED = 130
 
+_COMMANDS = ("train", "build", "inspect", "profile", "predict", "serve", "meter")
+_GROUPS = ("data", "bench", "keys")
+_ALL = (*_COMMANDS, *_GROUPS)
+
 # typer's base of usage errors; newer versions bring their own copy of click, so it is found here
 # rather than imported.
 _UsageErrors: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
-
-app = typer.Typer(
-    name="sentryfuse",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=epilog(
-        "sentryfuse data download dsads --out data/dsads.npz",
-        "sentryfuse train --data data/dsads.npz --out models/mine/1",
-        "sentryfuse inspect models/mine/1",
-        "sentryfuse predict models/mine/1 data/dsads.npz --present torso,left_leg --ratio 0.8",
-        "sentryfuse serve --port 8080",
-    )
-    + "\n\nExit codes: 0 done, 1 failed, 2 wrong usage. "
-    "'sentryfuse COMMAND --help' shows examples of each command.",
-)
 
 
 def _print_version(wanted: bool) -> None:
@@ -57,7 +36,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def sentryfuse(
     version: Annotated[
         bool,
@@ -80,11 +58,35 @@ def sentryfuse(
     """
 
 
-for _command in (train, build, inspect, profile, predict, serve, meter):
-    _command(app)
-app.add_typer(data_app, name="data")
-app.add_typer(bench_app, name="bench")
-app.add_typer(keys_app, name="keys")
+def tree(names: Sequence[str] = _ALL) -> typer.Typer:
+    """Put the commands together, or some of them.
+
+    Args:
+        names: Each module of that name adds its own.
+    """
+    app = typer.Typer(
+        name="sentryfuse",
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        epilog=epilog(
+            "sentryfuse data download dsads --out data/dsads.npz",
+            "sentryfuse train --data data/dsads.npz --out models/mine/1",
+            "sentryfuse inspect models/mine/1",
+            "sentryfuse predict models/mine/1 data/dsads.npz --present torso,left_leg --ratio 0.8",
+            "sentryfuse serve --port 8080",
+        )
+        + "\n\nExit codes: 0 done, 1 failed, 2 wrong usage. "
+        "'sentryfuse COMMAND --help' shows examples of each command.",
+    )
+    app.callback()(sentryfuse)
+    for name in names:
+        module = import_module(f"sentryfuse.cli.{name}")
+        if name in _COMMANDS:
+            getattr(module, name)(app)
+        else:
+            app.add_typer(module.app, name=name)
+    return app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,6 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if debug:
         given = [argument for argument in given if argument != "--debug"]
         logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
+    # To import and describe all that is not asked for takes longer than many a command does.
+    app = tree([name for name in given[:1] if name in _ALL] or _ALL)
     try:
         code = app(given or ["--help"], prog_name="sentryfuse", standalone_mode=False)
     except _UsageErrors as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -86,6 +87,8 @@ def _serve(
     Every bundle below the models directory is served. The page /docs of the running service
     shows the API with examples that can be tried.
     """
+    # What is imported stays: no garbage is looked for in it, here already (see app.server).
+    gc.disable()
     from app.server import serve as run
     from app.settings import load_settings
 

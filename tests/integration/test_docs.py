@@ -20,7 +20,7 @@ import typer
 import yaml
 
 from loadtests.run import parser as loadtests_parser
-from sentryfuse.cli.root import app
+from sentryfuse.cli.root import tree
 from tests.integration.http_server import HttpService
 from tests.integration.page_reader import PageReader, json_documents, same_members
 from tests.integration.test_v2_kserve import INTERPRETER as KSERVE
@@ -91,7 +91,7 @@ def test_our_own_commands_are_called_as_they_can_be(example: Example) -> None:
         if program == "loadtests":
             assert loadtests_parser().parse_args(words)
         else:
-            command: Any = typer.main.get_command(app)
+            command: Any = typer.main.get_command(tree())
             while hasattr(command, "commands"):
                 command = command.commands[words.pop(0)]
             assert command.make_context(command.name, words)  # nothing is run

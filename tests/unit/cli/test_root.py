@@ -29,7 +29,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     app = typer.Typer(rich_markup_mode=None)
     app.command()(fail)
-    monkeypatch.setattr(root, "app", app)
+    monkeypatch.setattr(root, "tree", lambda names: app)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
