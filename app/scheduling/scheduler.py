@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 
 from app.scheduling import saving
 from app.scheduling.admission import Ahead, has_room, lateness_s, refusal_for_power
@@ -23,6 +22,7 @@ from app.scheduling.load import LoadForecast
 from app.scheduling.menu import BATCHES, Menu, Offer
 from app.scheduling.pace import pace_s
 from app.scheduling.power_gate import PowerGate
+from app.scheduling.running import Running
 from app.scheduling.types import Request
 from app.scheduling.waiting import MOST_LOOKED_AT, NOBODY, Waiting
 
@@ -31,16 +31,6 @@ _LEAST_CORES = 0.5
 # Of the time of cores that reading, deciding and writing share; these come all at once, and
 # everybody waits for them.
 _ROOM = 0.6
-
-
-@dataclass(frozen=True, slots=True)
-class _Running:
-    """A batch that holds cores."""
-
-    end_s: float
-    """When it is expected to end."""
-    group: Hashable
-    windows: int
 
 
 class Scheduler:
@@ -81,8 +71,7 @@ class Scheduler:
         self._load = LoadForecast()
         self._timely, self._late = Lanes(), Lanes()
         self._free = limits.cores
-        self._running: dict[int, _Running] = {}
-        """By the first request of each."""
+        self._running = Running()
         self._dropped: list[Dropped] = []
         self._wake_s = math.inf
 
@@ -200,10 +189,10 @@ class Scheduler:
         """How long until what waits now is served at the quickest."""
         lane = self._timely.most_urgent() or self._late.most_urgent()
         if lane is None:
-            return self._busy_s(now_s) / self._limits.cores
+            return self._running.busy_s(now_s) / self._limits.cores
         least_s = self._menus(lane.head.group).least_core_s(self._most_batch)
         work_s = least_s * self.estimator.latency.mean * self._timely.windows
-        return (self._busy_s(now_s) + work_s) / self._limits.cores
+        return (self._running.busy_s(now_s) + work_s) / self._limits.cores
 
     @property
     def _most_batch(self) -> int:
@@ -242,7 +231,7 @@ class Scheduler:
             Ahead(
                 sooner=self._timely.ahead_of(request.deadline_s),
                 free_cores=self._free,
-                busy_s=self._busy_s(now_s),
+                busy_s=self._running.busy_s(now_s),
             ),
             self._limits,
             most_batch=self._most_batch,
@@ -290,9 +279,7 @@ class Scheduler:
         head = lane.head
         if not head.budget.least_energy:
             return -math.inf
-        largest = max(
-            (r.windows for r in self._running.values() if r.group == head.group), default=0
-        )
+        largest = self._running.largest(head.group)
         windows = sum(lane.windows(BATCHES[-1], self._limits.max_windows))
         if windows >= min(largest, self._most_batch):
             return -math.inf
@@ -341,15 +328,10 @@ class Scheduler:
         """What those who are not late yet have left; nothing where only one waits."""
         if self._timely.count < 2:
             return NOBODY
-        if self._free > 1:
-            next_core_s = 0.0
-        else:
-            ends_s = (running.end_s for running in self._running.values())
-            next_core_s = max(min(ends_s, default=math.inf) - now_s, 0.0)
         return Waiting(
             lane_s=[due_s - answered_s for due_s in lane.first_due(MOST_LOOKED_AT)],
             all_s=[due_s - answered_s for due_s in self._timely.first_due(2 * MOST_LOOKED_AT)],
-            next_core_s=next_core_s,
+            next_core_s=0.0 if self._free > 1 else self._running.next_end_s(now_s),
         )
 
     def _cores_for_inference(self, rate_hz: float) -> float:
@@ -380,7 +362,8 @@ class Scheduler:
         self.arrivals.record(now_s, len(requests))
         cores = offer.option.cores
         self._free -= cores
-        self._running[requests[0].id] = _Running(
+        self._running.begin(
+            requests[0].id,
             end_s=now_s + view.slowdown * offer.latency_s,
             group=requests[0].group,
             windows=offer.option.batch,
@@ -399,8 +382,4 @@ class Scheduler:
 
     def _release(self, dispatch: Dispatch) -> None:
         self._free += dispatch.cores
-        del self._running[dispatch.requests[0].id]
-
-    def _busy_s(self, now_s: float) -> float:
-        """Core time that the running inferences are expected to take yet."""
-        return sum(max(running.end_s - now_s, 0.0) for running in self._running.values())
+        self._running.end(dispatch.requests[0].id)
