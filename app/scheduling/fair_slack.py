@@ -84,6 +84,10 @@ class View:
         """Whether the head is expected to be in time."""
         return (self.slowdown + self.margin) * offer.latency_s <= self.slack_s
 
+    def keeps(self, offer: Offer) -> bool:
+        """Whether all of the head's budgets are kept."""
+        return self.fits_slack(offer) and self.breaks(offer) is None
+
     def late(self, offer: Offer, window_s: float) -> int:
         """How many of those who wait are expected to be late if an offer is taken.
 
@@ -92,8 +96,12 @@ class View:
             window_s: Core time of a window of those left behind, on a machine that is not slow.
         """
         factor = self.slowdown + self.margin
-        request_s = factor * window_s * self.request.windows
-        return self.waiting.late(offer.requests, factor * offer.latency_s, request_s)
+        return self.waiting.late(
+            offer.requests,
+            ends_s=factor * offer.latency_s,
+            window_s=factor * window_s * self.request.windows,
+            handover_s=self.handover_s,
+        )
 
     def breaks(self, offer: Offer) -> BudgetKind | None:
         """Return the first of the head's budgets but latency that is missed."""
@@ -170,8 +178,8 @@ class FairSlack:
         """Return the offer that makes the fewest late, the liked one if none makes fewer.
 
         A batch that its head's slack allows may be so small that all behind it are late, or all
-        of them in a larger batch, of a smaller variant, in time. Who is strict is not made late
-        for others.
+        of them in a larger batch, of a smaller variant, in time. Of who is strict no budget is
+        missed for others.
         """
         if len(view.waiting.all_s) < 2:
             return liked
@@ -183,10 +191,10 @@ class FairSlack:
         if not fewest:
             return liked
         sparing = [liked]
-        unmoved = view.request.budget.strict and view.fits_slack(liked)
+        firm = view.request.budget.strict and view.keeps(liked)
         for offer in view.offers:
             late = view.late(offer, window_s[offer.option.permille])
-            if late > fewest or (unmoved and not view.fits_slack(offer)):
+            if late > fewest or (firm and not view.keeps(offer)):
                 continue
             if late < fewest:
                 fewest, sparing = late, []

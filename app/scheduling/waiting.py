@@ -22,7 +22,7 @@ class Waiting:
     next_core_s: float = math.inf
     """Until another core is free for those left behind; infinity if there is no other."""
 
-    def late(self, requests: int, ends_s: float, window_s: float) -> int:
+    def late(self, requests: int, ends_s: float, window_s: float, handover_s: float) -> int:
         """How many are expected to be late.
 
         Those left behind, as many as a batch holds, are taken to be served together as soon as a
@@ -32,11 +32,12 @@ class Waiting:
             requests: How many of the lane's first are in the batch.
             ends_s: When it ends, from now.
             window_s: Core time of each that is left behind.
+            handover_s: Of a core between two batches.
         """
         late = bisect_left(self.lane_s, ends_s, 0, requests)
         behind = min(len(self.all_s) - requests, MOST_LOOKED_AT // 2)
         if behind > 0:
-            served_s = min(ends_s, self.next_core_s) + behind * window_s
+            served_s = min(ends_s, self.next_core_s) + handover_s + behind * window_s
             in_all = bisect_left(self.all_s, served_s, 0, requests + behind)
             in_batch = bisect_left(self.lane_s, served_s, 0, requests)
             late += max(in_all - in_batch, 0)

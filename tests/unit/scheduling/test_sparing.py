@@ -41,21 +41,26 @@ def shown(slacks_ms: list[float], *, others_ms: tuple[float, ...] = (), **change
 
 def test_those_in_the_batch_are_late_if_it_ends_too_late_for_them() -> None:
     waiting = Waiting([0.001, 0.002, 0.003], [0.001, 0.002, 0.003])
-    assert [waiting.late(3, ends_s, 0.001) for ends_s in (0.001, 0.0025, 0.004)] == [0, 2, 3]
+    assert [waiting.late(3, ends_s, 0.001, 0.0) for ends_s in (0.001, 0.0025, 0.004)] == [0, 2, 3]
 
 
 def test_those_left_behind_are_served_together_when_a_core_is_free() -> None:
     slacks_s = [0.002, 0.010, 0.011, 0.012]
     alone = Waiting(slacks_s, slacks_s)
-    assert alone.late(1, 0.002, 0.001) == 0  # three of them, from 2 ms on, until 5 ms
-    assert alone.late(1, 0.002, 0.0028) == 1  # until 10.4 ms
-    assert Waiting(slacks_s, slacks_s, next_core_s=0.0).late(1, 0.002, 0.0028) == 0
+    assert alone.late(1, 0.002, 0.001, 0.0) == 0  # three of them, from 2 ms on, until 5 ms
+    assert alone.late(1, 0.002, 0.0028, 0.0) == 1  # until 10.4 ms
+    assert Waiting(slacks_s, slacks_s, next_core_s=0.0).late(1, 0.002, 0.0028, 0.0) == 0
+
+
+def test_between_two_batches_a_core_is_handed_over() -> None:
+    waiting = Waiting([0.002, 0.010], [0.002, 0.010])
+    assert [waiting.late(1, 0.002, 0.001, handover_s) for handover_s in (0.0, 0.008)] == [0, 1]
 
 
 def test_who_waits_elsewhere_is_left_behind_by_every_batch() -> None:
     waiting = Waiting([0.010, 0.020], [0.003, 0.010, 0.020])
-    assert waiting.late(2, 0.005, 0.001) == 1
-    assert waiting.late(2, 0.001, 0.001) == 0
+    assert waiting.late(2, 0.005, 0.001, 0.0) == 1
+    assert waiting.late(2, 0.001, 0.001, 0.0) == 0
 
 
 @given(slacks_s=SLACKS, requests=st.integers(1, 32), window_s=st.floats(0, 0.01))
@@ -64,7 +69,7 @@ def test_no_more_are_late_than_wait_and_the_sooner_it_ends_the_fewer(
 ) -> None:
     lane_s, taken = slacks_s[:MOST_LOOKED_AT], min(requests, len(slacks_s), MOST_LOOKED_AT)
     waiting = Waiting(lane_s, slacks_s)
-    late = [waiting.late(taken, ends_s, window_s) for ends_s in (0.0, 0.005, 0.02, math.inf)]
+    late = [waiting.late(taken, ends_s, window_s, 0.0) for ends_s in (0.0, 0.005, 0.02, math.inf)]
     assert late == sorted(late)
     assert late[0] >= 0
     assert late[-1] <= len(slacks_s)
@@ -107,6 +112,12 @@ def test_who_is_strict_is_not_made_late_for_others(policy: FairSlack) -> None:
     chosen = policy.choose(shown(slacks_ms, asks={"strict": True}))
     assert chosen.latency_s <= 0.0025
     assert policy.choose(shown(slacks_ms)).requests == 4
+
+
+@POLICIES
+def test_a_strict_floor_is_not_given_up_for_others(policy: FairSlack) -> None:
+    asks = {"accuracy_floor": 0.85, "strict": True}
+    assert policy.choose(shown([5.5, 8, 9, 10], asks=asks)).accuracy >= 0.85
 
 
 @POLICIES
