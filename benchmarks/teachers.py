@@ -5,6 +5,10 @@ of the grid; the gate then prunes the test groups at the grid's ratios, presence
 is done is not done again. Run:
 
     python benchmarks/teachers.py --data folder/of/sets --set hydraulic
+
+And from what should a pruned pass learn: labels, the full pass (distillation), or both?
+
+    python benchmarks/teachers.py --data folder/of/sets --question distillation
 """
 
 from __future__ import annotations
@@ -34,6 +38,16 @@ TEACHERS: Mapping[str, Mapping[str, Any]] = {
     "first_order_only": {"straight_through": False},
     "not_elastic": {"elastic": False},
 }
+# From labels alone, from the full pass's answers alone, and the default between.
+DISTILLATION: Mapping[str, Mapping[str, Any]] = {
+    "both": {},
+    "labels": {"distil_weight": 0.0},
+    "full_pass": {"distil_weight": 1.0},
+}
+QUESTIONS: Mapping[str, tuple[str, Mapping[str, Mapping[str, Any]]]] = {
+    "teachers": ("What should the gate learn from, and what are elastic steps worth?", TEACHERS),
+    "distillation": ("What should a pruned pass learn from?", DISTILLATION),
+}
 
 
 def main() -> None:
@@ -41,6 +55,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
+    parser.add_argument("--question", choices=tuple(QUESTIONS), default="teachers")
     parser.add_argument("--set", dest="name", default="hydraulic")
     parser.add_argument("--config", type=Path, default=Path("configs/bench/paper144.toml"))
     parser.add_argument("--backbones", nargs="+", default=["maestro"])
@@ -49,6 +64,7 @@ def main() -> None:
     args = parser.parse_args()
 
     grid = read_grid(args.config)
+    question, arms = QUESTIONS[args.question]
     models = [
         Training(args.name, backbone, "sentryfuse", seed)
         for seed, backbone in product(grid.seeds, args.backbones)
@@ -56,22 +72,22 @@ def main() -> None:
     work = [
         (taught(grid, settings), model, places(args.data, args.runs / name))
         for model in models
-        for name, settings in TEACHERS.items()
+        for name, settings in arms.items()
     ]
     with ProcessPoolExecutor(args.processes, get_context("spawn")) as pool:
         for done, _ in enumerate(pool.map(train_and_measure, *zip(*work, strict=True)), start=1):
             print(f"{done} of {len(work)} models trained and measured", flush=True)
 
     record = Record(
-        f"teachers-{args.name}",
-        "What should the gate learn from, and what are elastic steps worth?",
+        f"{args.question}-{args.name}",
+        question,
         config=args.config.name,
         backbones=args.backbones,
         seeds=grid.seeds,
-        teachers={name: dict(settings) for name, settings in TEACHERS.items()},
+        teachers={name: dict(settings) for name, settings in arms.items()},
     )
-    for name in TEACHERS:
-        add(record, grid, name, models, places(args.data, args.runs / name))
+    for name in arms:
+        add(record, grid, args.question, name, models, places(args.data, args.runs / name))
     print("wrote", record.save())
 
 
@@ -100,7 +116,12 @@ def train_and_measure(grid: GridConfig, model: Training, where: Places) -> None:
 
 
 def add(
-    record: Record, grid: GridConfig, name: str, models: Sequence[Training], where: Places
+    record: Record,
+    grid: GridConfig,
+    question: str,
+    name: str,
+    models: Sequence[Training],
+    where: Places,
 ) -> None:
     """Add accuracy at each ratio, mean over presences and backbones: a sample for each seed."""
     metric = grid.metric_of.get(models[0].data, "accuracy")
@@ -120,7 +141,7 @@ def add(
         label = f"{name}_rho{round(1000 * ratio)}"
         record.add_samples(label, samples, "ratio")
         spread = {"std": stdev(samples) if len(samples) > 1 else 0.0, "seeds": len(samples)}
-        record.add_figure(f"teachers_{models[0].data}_{label}", fmean(samples), "ratio", spread)
+        record.add_figure(f"{question}_{models[0].data}_{label}", fmean(samples), "ratio", spread)
         print(f"{label}: {fmean(samples):.3f} ± {spread['std']:.3f}")
 
 
