@@ -89,3 +89,9 @@ def test_a_site_is_told_in_four_settings_together() -> None:
 def test_a_share_is_above_idle_power_and_all_of_them_below_the_cap(wrong: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match=r"idle_power_w < site_share_w <= .* must hold, got 3"):
         load_settings(**{**SITE, **wrong})
+
+
+def test_only_the_variables_of_the_service_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "1")
+    monkeypatch.setenv("SENTRYFUSE_NO_SUCH", "1")
+    assert load_settings() == load_settings(port=8080)
