@@ -124,7 +124,7 @@ def test_debug_shows_the_traceback_wherever_it_stands(
 
 
 def test_help_needs_neither_numpy_nor_the_engine_nor_torch() -> None:
-    heavy = ("torch", "numpy", "onnx", "onnxruntime", "pydantic", "fastapi")
+    heavy = ("torch", "numpy", "onnx", "onnxruntime", "uvicorn", "fastapi")
     code = (
         "import sys; from sentryfuse.cli import main; main(['train', '--help']); "
         f"print([m for m in {heavy} if m in sys.modules], file=sys.stderr)"
