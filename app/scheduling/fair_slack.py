@@ -76,7 +76,7 @@ class View:
         for offer in self.offers:
             if offer.accuracy <= chosen.accuracy:  # nor is any that follows more accurate
                 return False
-            if self.fits_slack(offer) and self.affords(offer) and not self.breaks(offer):
+            if self.affords(offer) and self.keeps(offer):
                 return True
         return False
 
@@ -236,7 +236,7 @@ def cheapest(view: View) -> Offer | None:
     fitting = [
         (view.drawn_j(offer), offer)
         for offer in view.offers
-        if view.fits_slack(offer) and view.affords(offer) and not view.breaks(offer)
+        if view.affords(offer) and view.keeps(offer)
     ]
     if not fitting:
         return None

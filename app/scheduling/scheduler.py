@@ -24,7 +24,7 @@ from app.scheduling.pace import pace_s
 from app.scheduling.power_gate import PowerGate
 from app.scheduling.running import Running
 from app.scheduling.types import Request
-from app.scheduling.waiting import MOST_LOOKED_AT, NOBODY, Waiting
+from app.scheduling.waiting import MOST_BEHIND, MOST_TOGETHER, NOBODY, Waiting
 
 _POWER_HORIZON_S = 1.0
 _LEAST_CORES = 0.5
@@ -329,8 +329,10 @@ class Scheduler:
         if self._timely.count < 2:
             return NOBODY
         return Waiting(
-            lane_s=[due_s - answered_s for due_s in lane.first_due(MOST_LOOKED_AT)],
-            all_s=[due_s - answered_s for due_s in self._timely.first_due(2 * MOST_LOOKED_AT)],
+            lane_s=[due_s - answered_s for due_s in lane.first_due(MOST_TOGETHER)],
+            all_s=[
+                due_s - answered_s for due_s in self._timely.first_due(MOST_TOGETHER + MOST_BEHIND)
+            ],
             next_core_s=0.0 if self._free > 1 else self._running.next_end_s(now_s),
         )
 

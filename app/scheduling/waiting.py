@@ -7,8 +7,12 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-MOST_LOOKED_AT = 32
-"""Requests that share a batch at most, and as many of those left behind."""
+from app.scheduling.menu import BATCHES
+
+MOST_TOGETHER = BATCHES[-1]
+"""Requests that any batch may hold."""
+MOST_BEHIND = 16
+"""Requests left behind that are looked at: what the next batch usually holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class Waiting:
     def late(self, requests: int, ends_s: float, window_s: float, handover_s: float) -> int:
         """How many are expected to be late.
 
-        Those left behind, as many as a batch holds, are taken to be served together as soon as a
+        Those left behind, the first of them, are taken to be served together as soon as a
         core is free, by the same variant. That is rough, and the same for every offer.
 
         Args:
@@ -35,7 +39,7 @@ class Waiting:
             handover_s: Of a core between two batches.
         """
         late = bisect_left(self.lane_s, ends_s, 0, requests)
-        behind = min(len(self.all_s) - requests, MOST_LOOKED_AT // 2)
+        behind = min(len(self.all_s) - requests, MOST_BEHIND)
         if behind > 0:
             served_s = min(ends_s, self.next_core_s) + handover_s + behind * window_s
             in_all = bisect_left(self.all_s, served_s, 0, requests + behind)

@@ -14,7 +14,7 @@ from app.scheduling.fair_price import FairPrice
 from app.scheduling.fair_slack import FairSlack, View
 from app.scheduling.menu import Menu
 from app.scheduling.types import Request
-from app.scheduling.waiting import MOST_LOOKED_AT, NOBODY, Waiting
+from app.scheduling.waiting import MOST_TOGETHER, NOBODY, Waiting
 from tests.unit.scheduling.busy_loop import BusyLoop, poisson
 from tests.unit.scheduling.ladder import costs, request, scheduler
 from tests.unit.scheduling.test_fair_price import view
@@ -67,7 +67,7 @@ def test_who_waits_elsewhere_is_left_behind_by_every_batch() -> None:
 def test_no_more_are_late_than_wait_and_the_sooner_it_ends_the_fewer(
     slacks_s: list[float], requests: int, window_s: float
 ) -> None:
-    lane_s, taken = slacks_s[:MOST_LOOKED_AT], min(requests, len(slacks_s), MOST_LOOKED_AT)
+    lane_s, taken = slacks_s[:MOST_TOGETHER], min(requests, len(slacks_s), MOST_TOGETHER)
     waiting = Waiting(lane_s, slacks_s)
     late = [waiting.late(taken, ends_s, window_s, 0.0) for ends_s in (0.0, 0.005, 0.02, math.inf)]
     assert late == sorted(late)
